@@ -1,0 +1,88 @@
+"""Noise schedules, samplers and the noise itself, as pure functions."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lmdm_adapter.spec import Objective, Sampling
+
+Velocity = Callable[[Tensor, float], Tensor]
+LOG_SNR_FIRST, LOG_SNR_LAST = -6.0, 2.0
+
+
+class Estimate(NamedTuple):
+    """What a velocity says about a noisy latent: the clean data and the noise it was mixed from."""
+
+    denoised: Tensor
+    noise: Tensor
+
+
+def alpha_sigma(t: float, objective: Objective) -> tuple[float, float]:
+    """Weights of data and noise at level `t` (1 = noise): straight line for flows, quarter circle for `v`."""
+    if objective == "v":
+        return math.cos(math.pi * t / 2), math.sin(math.pi * t / 2)
+    return 1.0 - t, t
+
+
+def estimate(x_t: Tensor, velocity: Tensor, t: float, objective: Objective) -> Estimate:
+    """Split `x_t` into data and noise: `x - t v` for flows, `alpha x - sigma v` for the v objective."""
+    alpha, sigma = alpha_sigma(t, objective)
+    if objective == "v":
+        return Estimate(alpha * x_t - sigma * velocity, sigma * x_t + alpha * velocity)
+    return Estimate(x_t - t * velocity, x_t + (1.0 - t) * velocity)
+
+
+def noise_levels(steps: int, objective: Objective) -> list[float]:
+    """`steps + 1` levels from 1 to 0, uniform in log-SNR from -6 to 2 in between (arXiv 2605.22717, sampling)."""
+    span = LOG_SNR_LAST - LOG_SNR_FIRST
+    log_snrs = [LOG_SNR_FIRST + span * i / steps for i in range(steps + 1)]
+    levels = [_level(log_snr, objective) for log_snr in log_snrs]
+    return [1.0, *levels[1:-1], 0.0]
+
+
+def _level(log_snr: float, objective: Objective) -> float:
+    """The `t` at which log(alpha / sigma) equals `log_snr`."""
+    if objective == "v":
+        return 2.0 / math.pi * math.atan(math.exp(-log_snr))
+    return 1.0 / (1.0 + math.exp(log_snr))
+
+
+def sample(
+    velocity: Velocity, x: Tensor, *, sampling: Sampling, objective: Objective, fresh_noise: Callable[[int], Tensor]
+) -> Tensor:
+    """Denoise pure noise `x` (`b c n`) into a clean block.
+
+    Euler follows the estimated noise; ping-pong throws it away and mixes in `fresh_noise(step)` instead
+    (ARC post-training, few steps). Both end on the last denoised estimate.
+    """
+    levels = noise_levels(sampling.steps, objective)
+    for step, (t, t_next) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
+        guess = estimate(x, velocity(x, t), t, objective)
+        if step == sampling.steps - 1:
+            return guess.denoised
+        alpha, sigma = alpha_sigma(t_next, objective)
+        mixed_in = guess.noise if sampling.sampler == "euler" else fresh_noise(step + 1)
+        x = alpha * guess.denoised + sigma * mixed_in
+    raise AssertionError("Sampling guarantees at least one step")
+
+
+def guided(conditional: Tensor, null: Tensor, guidance: float) -> Tensor:
+    """Classifier-free guidance: `null + guidance (conditional - null)`."""
+    return null + guidance * (conditional - null)
+
+
+def noise(seed: int, block_index: int, step: int, purpose: str, *, shape: tuple[int, ...]) -> Tensor:
+    """Unit normal noise as a pure function of its arguments, drawn on the CPU in fp32.
+
+    No generator travels with a stream, so forks, replays and rows of a batch agree bit for bit.
+    """
+    label = f"{seed}/{block_index}/{step}/{purpose}".encode()
+    digest = hashlib.blake2b(label, digest_size=8).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+    return torch.randn(shape, generator=generator)

@@ -1,0 +1,1 @@
+"""Files and devices: everything that leaves or enters the process."""

@@ -39,9 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def _prepare() -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     # transformers looks for torchvision and PIL when it is imported: it must look before the stubs are there.
-    from transformers import AutoTokenizer, T5EncoderModel  # noqa: F401
-
     import stubs
+    from transformers import AutoTokenizer, T5EncoderModel  # noqa: F401
 
     stubs.install()
 

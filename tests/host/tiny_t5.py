@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-WORDS = ("house", "minor", "major", "drums", "bass", "punk", "slap", "dusty", "piano", "strings", "a", "in", "124", "bpm")
+WORDS = "house minor major drums bass punk slap dusty piano strings a in 124 bpm".split()
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
 

@@ -174,7 +174,10 @@ class AudioAutoencoder(nn.Module):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Audio of latents, `b c n -> b ch (n ratio)`."""
-        audio = self.decoder(latents)
+        return self.clip(self.decoder(latents))
+
+    def clip(self, audio: Tensor) -> Tensor:
+        """The autoencoder's own last step, `b ch s -> b ch s`: a tanh with `soft_clip`, else nothing."""
         return torch.tanh(audio) if self.config.soft_clip else audio
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shlex
@@ -17,8 +16,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAIN = "import sys; sys.argv[0] = 'lmdm'; from lmdm_adapter.cli import main; main()"
 RUN_AS_WRITTEN = ("stream", "inspect")
 
-HAS_COMMANDS = importlib.util.find_spec("lmdm_adapter.cli.__init__") is not None
-needs_commands = pytest.mark.skipif(not HAS_COMMANDS, reason="this source tree has no lmdm_adapter.cli")
+# The README shows the bundled model playing: before there is one, there is nothing to hold it to.
+HAS_TINY = any((ROOT / "lmdm_adapter").glob("**/tiny/model.safetensors"))
+needs_tiny = pytest.mark.skipif(not HAS_TINY, reason="this source tree has no bundled model")
 
 
 def blocks(language: str) -> list[str]:
@@ -67,7 +67,7 @@ def test_every_python_block_is_python():
         compile(block, "README.md", "exec")
 
 
-@needs_commands
+@needs_tiny
 def test_commands_run(tmp_path):
     for arguments in commands():
         if arguments[0] in RUN_AS_WRITTEN:
@@ -87,14 +87,14 @@ def assert_options_exist(arguments: list[str], folder: Path) -> None:
     assert all(name in shown for name in names), f"{names} are not all in the help of lmdm {' '.join(words)}"
 
 
-@needs_commands
+@needs_tiny
 @pytest.mark.slow
 def test_first_command_runs_as_written(tmp_path):
     lmdm(commands()[0], tmp_path)
     assert (tmp_path / "out.wav").stat().st_size > 0
 
 
-@needs_commands
+@needs_tiny
 @pytest.mark.parametrize("block", blocks("python"), ids=lambda block: block.splitlines()[2][:40])
 def test_python_runs(block, tmp_path):
     python(["-c", block], tmp_path)

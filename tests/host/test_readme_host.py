@@ -8,6 +8,5 @@ import test_readme
 
 
 @pytest.mark.parametrize("block", test_readme.blocks("python host"), ids=["convert"])
-@test_readme.needs_commands
 def test_python_on_a_host_object(block, host_model):
     exec(compile(block, "README.md", "exec"), {"host_model": host_model(configs.open_small(), 1)})

@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "lmdm_adapter"
 
 # From the top down. Siblings of one row may import each other only where SIBLINGS says so.
 LAYERS = (
-    ("cli", "demo", "io"),
+    ("__main__", "cli", "demo", "io"),
     ("session", "training", "recipes", "evaluation"),
-    ("live", "convert", "checkpoint", "rollout", "codec", "codec_stream", "controls"),
+    ("loading", "live", "conversion", "checkpoint", "section", "prime", "rollout", "codec", "codec_stream", "controls"),
     ("hosts",),
     ("network",),
     ("masks", "samplers"),
@@ -102,6 +102,12 @@ def test_a_wrong_import_is_found(file, line, tmp_path):
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / file).write_text(line)
     assert len(set(complaints(tmp_path))) == 1
+
+
+def test_the_picture_names_every_module():
+    picture = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    there = {part_of(path, PACKAGE) for path in PACKAGE.rglob("*.py")} - {"__init__"}
+    assert not {name for name in there if f"`{name}`" not in picture and f"`{name}/`" not in picture}
 
 
 def test_right_imports_pass(tmp_path):

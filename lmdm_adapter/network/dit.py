@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.network.attention import KeysValues
 from lmdm_adapter.network.rope import rotate
-from lmdm_adapter.network.transformer import Transformer
+from lmdm_adapter.network.transformer import MIN_ROTARY_WIDTH, Transformer
 from lmdm_adapter.spec import Objective, require_choice
 
 TIMESTEP_FEATURES = 256
@@ -43,6 +43,11 @@ class DiTConfig:
         require_choice("diffusion objective", self.objective, Objective)
         if self.embed_dim % self.num_heads:
             raise LmdmError(f"embed_dim {self.embed_dim} is not a multiple of num_heads {self.num_heads}.")
+        if self.embed_dim // self.num_heads < MIN_ROTARY_WIDTH:
+            raise LmdmError(
+                f"Heads must be at least {MIN_ROTARY_WIDTH} wide for rotary positions; "
+                f"{self.num_heads} heads of {self.embed_dim // self.num_heads} are not."
+            )
         if self.frame_controls and [c for _, c in self.frame_controls[:2]] != [1, self.io_channels]:
             raise LmdmError(
                 f"frame_controls must begin with a 1-channel mask and {self.io_channels} context latents, "
@@ -141,7 +146,9 @@ class DiT(nn.Module):
         out = rearrange(self.transformer.project_out(hidden), "b n c -> b c n")
         return self.postprocess_conv(out) + out
 
-    def forward(self, x: Tensor, t: Tensor, *, cross: Tensor | None = None, global_cond: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, t: Tensor, *, cross: Tensor | None = None, global_cond: Tensor | None = None
+    ) -> Tensor:
         """The host's own offline pass: noisy `b c n` at levels `b`, full attention, stock positions: `b c n`."""
         tokens = torch.cat([self.prefix_token(t, global_cond), self.noisy_tokens(x)], dim=1)
         rotation = self.transformer.rotary_pos_emb(torch.arange(tokens.shape[1], device=x.device))

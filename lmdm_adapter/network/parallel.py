@@ -58,7 +58,8 @@ def parallel_velocity(
     """
     layout = Layout(tuple(lengths_frames))
     if layout.frames != clean.shape[-1] or clean.shape != noisy.shape:
-        raise LmdmError(f"Blocks of {layout.frames} frames do not fit latents {tuple(clean.shape)}/{tuple(noisy.shape)}.")
+        shapes = f"{tuple(clean.shape)} and {tuple(noisy.shape)}"
+        raise LmdmError(f"Blocks of {layout.frames} frames in all do not fit latents of shapes {shapes}.")
     prefixes = [dit.prefix_token(t[:, block], global_cond) for block in range(t.shape[1])]
     tokens = torch.cat([dit.context_tokens(clean, controls), dit.target_tokens(noisy, controls), *prefixes], dim=1)
     rotation = dit.transformer.rotary_pos_emb(layout.positions(prefix_distance, clean.device))

@@ -84,8 +84,9 @@ class Transformer(nn.Module):
     """Layers between `project_in` and `project_out`; knows nothing of blocks, caches or noise levels."""
 
     def __init__(
-        self, width: int, depth: int, *, head_dim: int, in_channels: int, out_channels: int, cross_width: int, qk_norm: str
-    ) -> None:
+        self, width: int, depth: int, *, head_dim: int, in_channels: int, out_channels: int, cross_width: int,
+        qk_norm: str,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.project_in = nn.Linear(in_channels, width, bias=False)
         self.project_out = nn.Linear(width, out_channels, bias=False)

@@ -1,0 +1,152 @@
+"""Checkpoints on disk: read them strictly, write them whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.network.model import Network
+
+log = logging.getLogger(__name__)
+
+CONFIG_NAME, MODEL_NAME, ADAPTER_NAME = "model_config.json", "model.safetensors", "adapter.safetensors"
+WEIGHT_NAMES = (MODEL_NAME, "model.ckpt")
+TRAINING_PREFIX, EMA_PREFIX = "diffusion.", "diffusion_ema.ema_model."
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A checkpoint as it lies on disk: the host's config, the host's tensors, and the adapter's."""
+
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    adapter: Mapping[str, Tensor]
+    path: Path
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a folder (`model_config.json` beside `model.safetensors` or `model.ckpt`), or one weight file in it.
+
+    Training checkpoints are unwrapped, with a line in the log. Raises LmdmError for what is no checkpoint.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise LmdmError(f"There is no checkpoint at {path}.")
+    folder = path if path.is_dir() else path.parent
+    weights = path if path.is_file() else _weights_in(folder)
+    config = read_config(folder)
+    tensors = unwrapped(read_tensors(weights))
+    adapter_path = folder / ADAPTER_NAME
+    adapter = read_tensors(adapter_path) if adapter_path.exists() else {}
+    return Checkpoint(config, tensors, adapter, folder)
+
+
+def _weights_in(folder: Path) -> Path:
+    for name in WEIGHT_NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    raise LmdmError(f"{folder} is no checkpoint: it holds none of {', '.join(WEIGHT_NAMES)}.")
+
+
+def read_config(folder: Path) -> Mapping[str, Any]:
+    """The `model_config.json` of a folder. Raises LmdmError when it is missing or not a JSON object."""
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        raise LmdmError(f"{folder} is no checkpoint: {CONFIG_NAME} is missing beside the weights.")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise LmdmError(f"{path} is not valid JSON: {error}.") from None
+    if not isinstance(config, dict):
+        raise LmdmError(f"{path} must hold a JSON object, not a {type(config).__name__}.")
+    return config
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a `.safetensors` file, or of the `state_dict` in a `.ckpt` (read with `weights_only`).
+
+    Raises LmdmError for a file that is truncated or something else altogether.
+    """
+    if path.suffix not in (".safetensors", ".ckpt"):
+        raise LmdmError(f"{path} is no checkpoint: weights come as .safetensors or .ckpt.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return _state_dict_of(torch.load(path, map_location="cpu", weights_only=True), path)
+    except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        message = f"{path} is truncated or no {path.suffix} file ({reason}); copy or download it again."
+        raise LmdmError(message) from None
+
+
+def _state_dict_of(content: object, path: Path) -> dict[str, Tensor]:
+    tensors = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise LmdmError(f"{path} holds no state_dict of tensors; export the model from its training run first.")
+    return tensors
+
+
+def unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The model inside a stable-audio-tools training checkpoint, its EMA weights where there are some.
+
+    Anything else is returned as it is.
+    """
+    if not any(key.startswith(TRAINING_PREFIX) for key in tensors):
+        return dict(tensors)
+    model = {k.removeprefix(TRAINING_PREFIX): v for k, v in tensors.items() if k.startswith(TRAINING_PREFIX)}
+    ema = {f"model.{k.removeprefix(EMA_PREFIX)}": v for k, v in tensors.items() if k.startswith(EMA_PREFIX)}
+    log.info("Unwrapped a training checkpoint: %d tensors, %d of them EMA.", len(model), len(ema))
+    return {**model, **ema}
+
+
+def write_checkpoint(folder: str | Path, network: Network, config: Mapping[str, Any]) -> None:
+    """Write a model folder; the host loads `model.safetensors` strictly with the same config.
+
+    The folder appears whole or not at all; an existing one is replaced only after the new one is complete.
+    Raises LmdmError when the place cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise LmdmError(f"Cannot write {folder}: {error.strerror or error}.") from None
+    try:
+        _write_files(temporary, network, config)
+        _move_into_place(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_files(folder: Path, network: Network, config: Mapping[str, Any]) -> None:
+    ours = network.adapter_keys()
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    save_file({k: v for k, v in tensors.items() if k not in ours}, folder / MODEL_NAME)
+    if ours:
+        save_file({k: v for k, v in tensors.items() if k in ours}, folder / ADAPTER_NAME)
+    (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _move_into_place(temporary: Path, folder: Path) -> None:
+    temporary.chmod(0o755)
+    if not folder.exists():
+        os.replace(temporary, folder)
+        return
+    retired = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    os.replace(folder, retired / "old")
+    os.replace(temporary, folder)
+    shutil.rmtree(retired, ignore_errors=True)

@@ -1,0 +1,32 @@
+"""Everything a player may turn, as values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lmdm_adapter.errors import LmdmError
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What the next block is told: weighted prompts, a negative prompt, and values of number conditioners.
+
+    `prompts` are (text, weight) pairs, mixed by their weighted mean; `negative_prompt` replaces the empty null branch
+    of guidance; `values` overrides number conditioners by id, e.g. (("seconds_total", 30.0),).
+    Raises LmdmError for no prompt, or weights that are negative, not finite or all zero.
+    """
+
+    prompts: tuple[tuple[str, float], ...] = (("", 1.0),)
+    negative_prompt: str | None = None
+    values: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        weights = [weight for _, weight in self.prompts]
+        if not weights or not all(math.isfinite(w) and w >= 0 for w in weights) or sum(weights) <= 0:
+            raise LmdmError(f"Prompt weights must be finite, not negative, and not all zero; got {weights}.")
+
+    @staticmethod
+    def of(prompt: str | Controls) -> Controls:
+        """A plain prompt as controls; controls as they are."""
+        return prompt if isinstance(prompt, Controls) else Controls(prompts=((prompt, 1.0),))

@@ -1,0 +1,108 @@
+"""From an offline checkpoint, or a live host object, to a live model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lmdm_adapter.checkpoint import Checkpoint, read_checkpoint
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.hosts.host_object import host_tensors, is_host_object, lend_text_encoders, network_config_of
+from lmdm_adapter.hosts.reference import is_reference, reference_config, reference_spec
+from lmdm_adapter.hosts.stable_audio_tools import network_config
+from lmdm_adapter.live import LiveModel
+from lmdm_adapter.network.model import CONTROL_PROJECTION, Network, NetworkConfig, build
+from lmdm_adapter.section import LmdmSection, context_controls
+from lmdm_adapter.spec import BlockSpec, Sampling
+
+PROJECTION_WEIGHT = f"{CONTROL_PROJECTION}weight"
+UNTRAINED_SAMPLING = Sampling(steps=50, sampler="euler", guidance=4.0)
+
+
+def convert(
+    source: str | Path | nn.Module, spec: BlockSpec | None = None, *, copy: bool = False,
+    config: Mapping[str, Any] | None = None,
+) -> LiveModel:  # fmt: skip
+    """Turn an offline checkpoint (folder or file) or a stable-audio-tools object into a live model.
+
+    A host object shares its tensors with the result and is not changed; `copy=True` gives the result its own, which
+    training needs. `config` is the host's model config, where the object's attributes do not tell all.
+    Raises LmdmError for what is not supported, by name.
+    """
+    spec = spec or BlockSpec()
+    if spec.regime != "block-causal":
+        raise LmdmError(f"The regime {spec.regime!r} cannot be played yet; convert with 'block-causal'.")
+    if isinstance(source, str | Path):
+        live = convert_checkpoint(read_checkpoint(source), spec)
+    elif is_host_object(source):
+        live = _convert_object(source, spec, config)
+    else:
+        raise LmdmError(f"Cannot convert a {type(source).__name__}; give a checkpoint folder or a host object.")
+    return live.copied() if copy else live
+
+
+def convert_checkpoint(checkpoint: Checkpoint, spec: BlockSpec) -> LiveModel:
+    """A live model from a checkpoint that was read; one that was converted before is refused."""
+    section = LmdmSection.read(checkpoint.config)
+    if section.spec is not None or is_reference(checkpoint.config):
+        raise LmdmError(f"{checkpoint.path} is a live model already; load it instead.")
+    network = section.extend(network_config(checkpoint.config))
+    tensors = {**checkpoint.tensors, **checkpoint.adapter}
+    return _converted(network, tensors, spec, config=checkpoint.config, section=section)
+
+
+def _convert_object(host: nn.Module, spec: BlockSpec, config: Mapping[str, Any] | None) -> LiveModel:
+    network = network_config_of(host) if config is None else network_config(config)
+    live = _converted(network, host_tensors(host), spec, config=config, section=LmdmSection())
+    lend_text_encoders(host, live.network)
+    return live
+
+
+def _converted(
+    network: NetworkConfig, tensors: Mapping[str, Tensor], spec: BlockSpec, *, config: Mapping[str, Any] | None,
+    section: LmdmSection,
+) -> LiveModel:  # fmt: skip
+    controls = context_controls(network.dit.io_channels)
+    network = replace(network, dit=replace(network.dit, frame_controls=controls))
+    section = replace(section, spec=spec, frame_controls=controls, sampling=UNTRAINED_SAMPLING)
+    tensors = {**tensors, PROJECTION_WEIGHT: context_projection(tensors)}
+    return LiveModel(build(network, tensors), section, host_config=config)
+
+
+def context_projection(tensors: Mapping[str, Tensor]) -> Tensor:
+    """The fresh frame-control projection `d (1 + c)`: no mask, and latents enter as the model's own input layer takes
+    them (pre-convolution, then input projection), so that a context frame first looks like a clean frame.
+    """
+    project_in = tensors["model.model.transformer.project_in.weight"].detach()
+    pre_conv = tensors["model.model.preprocess_conv.weight"].detach()[:, :, 0]
+    latents = project_in + project_in @ pre_conv
+    return torch.cat([latents.new_zeros(latents.shape[0], 1), latents], dim=1)
+
+
+def live_from_checkpoint(checkpoint: Checkpoint) -> LiveModel:
+    """The live model in a checkpoint: a converted one, or one in the reference's format.
+
+    Raises LmdmError for an offline checkpoint, naming the command that converts it.
+    """
+    tensors = {**checkpoint.tensors, **checkpoint.adapter}
+    if is_reference(checkpoint.config):
+        network = reference_config(checkpoint.config)
+        section = LmdmSection(reference_spec(checkpoint.config), frame_controls=network.dit.frame_controls)
+        return LiveModel(build(network, tensors), section, host_config=checkpoint.config)
+    section = LmdmSection.read(checkpoint.config)
+    network = section.extend(network_config(checkpoint.config))
+    if section.spec is None:
+        raise LmdmError(f"{checkpoint.path} is an offline checkpoint; run `lmdm convert {checkpoint.path} DST` first.")
+    return LiveModel(build(network, tensors), section, host_config=checkpoint.config)
+
+
+def offline_network(checkpoint: Checkpoint) -> Network:
+    """The offline network of a checkpoint, e.g. to train or to inspect it; its own conditioners included."""
+    section = LmdmSection.read(checkpoint.config)
+    network = section.extend(network_config(checkpoint.config))
+    return build(network, {**checkpoint.tensors, **checkpoint.adapter})

@@ -1,0 +1,157 @@
+"""`LiveModel`: a thin handle on a network that plays block by block."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lmdm_adapter import codec_stream
+from lmdm_adapter.audio import Audio
+from lmdm_adapter.checkpoint import write_checkpoint
+from lmdm_adapter.codec import Codec
+from lmdm_adapter.controls import Controls, condition
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.network.model import Network
+from lmdm_adapter.prime import prime_latents
+from lmdm_adapter.rollout import Told, begin, next_block
+from lmdm_adapter.section import LmdmSection
+from lmdm_adapter.spec import BlockSpec, Sampling
+from lmdm_adapter.state import StreamState
+
+PROMPTS_KEPT = 16
+
+
+@dataclass(frozen=True, eq=False)
+class LiveModel:
+    """A network, how it was converted, and its codec. Plays through values: states in, states out.
+
+    `host_config` is the host's `model_config.json`, needed for saving; None when a host object was converted without.
+    """
+
+    network: Network
+    section: LmdmSection
+    host_config: Mapping[str, Any] | None = None
+    _told: dict[tuple[Controls, float, int], Told] = field(default_factory=dict, repr=False)
+
+    @property
+    def spec(self) -> BlockSpec:
+        """Block length, context and regime."""
+        assert self.section.spec is not None, "live models have a BlockSpec"
+        return self.section.spec
+
+    @property
+    def sampling(self) -> Sampling:
+        """How this model is denoised unless a call says otherwise."""
+        return self.section.sampling
+
+    @cached_property
+    def codec(self) -> Codec:
+        """The codec, with weight norms folded once. Raises LmdmError for a model without one."""
+        config = self.network.config
+        return Codec(self.network.autoencoder, config.sample_rate, config.codec_scale).folded()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return self.network.dit.preprocess_conv.weight.device
+
+    @property
+    def window_seconds(self) -> float:
+        """Context plus one block in seconds: what the model is told as `seconds_total` unless it says otherwise."""
+        if self.section.seconds_total is not None:
+            return self.section.seconds_total
+        return (self.spec.context_frames + self.spec.block_frames) / self.codec.frame_rate_hz
+
+    def start(self, seed: int = 0, *, prime: Audio | None = None, look_ahead_frames: int | None = None) -> StreamState:
+        """A stream's first state: cold, or going on from the last context frames of `prime`.
+
+        `look_ahead_frames` None decodes exactly; less trades a small error at block borders for latency.
+        Raises LmdmError for a prefix of another rate or channel count, one with NaN, or one shorter than a block.
+        """
+        with torch.inference_mode():
+            latents = None if prime is None else prime_latents(self.codec, prime, self.spec)
+            decoder = codec_stream.start(self.codec, look_ahead_frames=look_ahead_frames, context=latents)
+        return begin(latents, seeds=(seed,), spec=self.spec, codec=decoder)
+
+    def step(
+        self, state: StreamState, prompt: str | Controls, *, sampling: Sampling | None = None, frames: int | None = None
+    ) -> tuple[Audio, StreamState]:
+        """Play one block: the audio that is ready, and the state after it. `state` stays as it was.
+
+        Audio lags latents by the codec's look-ahead, so the first pieces are shorter than a block.
+        """
+        sampling = sampling or self.sampling
+        with torch.inference_mode():
+            told = self._told_of(Controls.of(prompt), sampling.guidance)
+            latents, state = next_block(
+                self.network.dit, state, told, spec=self.spec, sampling=sampling, frames=frames
+            )
+            audio, decoder = codec_stream.decode_step(self.codec, state.codec, latents.to(self.codec.dtype))
+        return Audio(audio[0].float().cpu().numpy(), self.codec.sample_rate), replace(state, codec=decoder)
+
+    def stream(
+        self, prompt: str | Controls, seconds: float | None = None, *, seed: int = 0, prime: Audio | None = None,
+        sampling: Sampling | None = None, look_ahead_frames: int | None = None,
+    ) -> Iterator[Audio]:  # fmt: skip
+        """Endless music, or exactly the first `seconds` of it, one piece per block.
+
+        Generates past the end by the codec's hold-back, then cuts. Raises LmdmError for a length that is not positive.
+        """
+        if seconds is not None and not 0 < seconds < float("inf"):
+            raise LmdmError(f"A stream needs a positive, finite number of seconds, got {seconds}.")
+        state = self.start(seed, prime=prime, look_ahead_frames=look_ahead_frames)
+        left = None if seconds is None else max(1, round(seconds * self.codec.sample_rate))
+        return self._pieces(state, prompt, left, sampling)
+
+    def _pieces(
+        self, state: StreamState, prompt: str | Controls, left: int | None, sampling: Sampling | None
+    ) -> Iterator[Audio]:
+        while left is None or left > 0:
+            audio, state = self.step(state, prompt, sampling=sampling)
+            if left is not None:
+                audio = Audio(audio.samples[:, :left], audio.sample_rate)
+                left -= audio.samples.shape[1]
+            yield audio
+
+    def _told_of(self, controls: Controls, guidance: float) -> Told:
+        """Prompt K/V depend on prompt and weights alone: the last few are kept, oldest dropped first."""
+        key = (controls, guidance, sum(parameter._version for parameter in self.network.parameters()))
+        if key not in self._told:
+            conditioning = condition(
+                self.network, controls, window_seconds=self.window_seconds, device=self.device
+            )
+            while len(self._told) >= PROMPTS_KEPT:
+                self._told.pop(next(iter(self._told)))
+            self._told[key] = Told.of(self.network.dit, conditioning, guidance=guidance)
+        return self._told[key]
+
+    def save(self, folder: str | Path) -> None:
+        """Write `model.safetensors` (the host's keys), `adapter.safetensors` and `model_config.json`.
+
+        Raises LmdmError when the place cannot be written, or when no host config is known.
+        """
+        if self.host_config is None:
+            raise LmdmError("Saving needs the host's model config; convert with convert(host, config=model_config).")
+        config = {**self.host_config, "lmdm": self.section.to_json()}
+        write_checkpoint(folder, self.network, config)
+
+    def copied(self) -> LiveModel:
+        """The same model with tensors of its own."""
+        return LiveModel(copy.deepcopy(self.network), self.section, self.host_config)
+
+    def __repr__(self) -> str:
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        spec, rate_hz = self.spec, self.codec.frame_rate_hz
+        latency_frames = spec.block_frames + self.codec.hold_back_frames
+        return (
+            f"LiveModel({parameters / 1e6:.1f}M parameters, {self.codec.sample_rate} Hz {self.codec.channels} ch, "
+            f"{spec.regime}: block {spec.block_frames} frames = {spec.block_frames / rate_hz:.3f} s, "
+            f"context {spec.context_frames} frames = {spec.context_frames / rate_hz:.2f} s, "
+            f"algorithmic latency {latency_frames / rate_hz:.2f} s exact)"
+        )

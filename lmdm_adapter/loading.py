@@ -1,0 +1,71 @@
+"""Find a live model by name: bundled, in a folder, or on the hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+
+from lmdm_adapter.checkpoint import ADAPTER_NAME, CONFIG_NAME, MODEL_NAME, read_checkpoint
+from lmdm_adapter.conversion import live_from_checkpoint
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.live import LiveModel
+from lmdm_adapter.network.model import Network
+
+MODELS_FOLDER = Path(__file__).parent / "models"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def load(name: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> LiveModel:
+    """Load a live model: a bundled name ("tiny"), a folder, or a hub id ("owner/name").
+
+    Raises LmdmError when there is none of that name, when it is gated or offline, or when it is not a live model.
+    """
+    live = live_from_checkpoint(read_checkpoint(locate(name)))
+    place(live.network, device=device, dtype=dtype)
+    return live
+
+
+def place(network: Network, *, device: str | torch.device, dtype: torch.dtype) -> None:
+    """Move a network to a device, its DiT to `dtype`; codec, conditioners and rotary frequencies stay fp32."""
+    network.float().to(device)
+    rotary = network.dit.transformer.rotary_pos_emb
+    frequencies = rotary.inv_freq
+    network.dit.to(dtype)
+    rotary.inv_freq = frequencies
+
+
+def bundled() -> list[str]:
+    """Names of the models in the package."""
+    return sorted(path.name for path in MODELS_FOLDER.glob("*") if (path / CONFIG_NAME).is_file())
+
+
+def locate(name: str | Path) -> Path:
+    """The folder or file that `name` means, downloaded from the hub if need be. Raises LmdmError as `load` does."""
+    if Path(name).exists():
+        return Path(name)
+    if str(name) in bundled():
+        return MODELS_FOLDER / str(name)
+    if HUB_ID.fullmatch(str(name)):
+        return _downloaded(str(name))
+    raise LmdmError(
+        f"There is no model {str(name)!r}: it is no folder, no hub id (owner/name), and none of the bundled models "
+        f"({', '.join(bundled()) or 'none'})."
+    )
+
+
+def _downloaded(hub_id: str) -> Path:
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=[CONFIG_NAME, MODEL_NAME, ADAPTER_NAME]))
+    except errors.GatedRepoError:
+        raise LmdmError(
+            f"{hub_id} is gated: accept its licence on its hub page, then log in with `hf auth login`."
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise LmdmError(f"The hub has no model {hub_id}, or it is private: check the name, or log in.") from None
+    except (errors.LocalEntryNotFoundError, OSError) as error:
+        reason = type(error).__name__
+        raise LmdmError(f"Cannot reach the hub for {hub_id} ({reason}); go online once, or give a folder.") from None

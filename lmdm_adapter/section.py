@@ -1,0 +1,72 @@
+"""The `"lmdm"` section of a `model_config.json`: what a converted model needs beyond its host's config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.network.conditioners import ConditionerConfig
+from lmdm_adapter.network.model import NetworkConfig
+from lmdm_adapter.spec import BlockSpec, Sampling, from_json
+
+FORMAT_VERSION = 1
+CONTEXT_CONTROLS = ("context_mask", "context_latents")
+
+
+@dataclass(frozen=True)
+class LmdmSection:
+    """Settings of a live model, written to and read from the host's config file.
+
+    `spec` is None for an offline checkpoint that only declares conditioners; `seconds_total` overrides the window's
+    length as the number conditioning; `trained_steps` counts fine-tuning steps (0 = converted, not trained).
+    """
+
+    spec: BlockSpec | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    frame_controls: tuple[tuple[str, int], ...] = ()
+    conditioners: tuple[ConditionerConfig, ...] = ()
+    seconds_total: float | None = None
+    trained_steps: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The section as a JSON object; `LmdmSection.read` takes it back."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "spec": None if self.spec is None else self.spec.to_json(),
+            "sampling": self.sampling.to_json(),
+            "frame_controls": [list(control) for control in self.frame_controls],
+            "conditioners": [conditioner.to_json() for conditioner in self.conditioners],
+            "seconds_total": self.seconds_total,
+            "trained_steps": self.trained_steps,
+        }
+
+    @staticmethod
+    def read(config: Mapping[str, Any]) -> LmdmSection:
+        """The section of a `model_config.json`, or the defaults where it has none.
+
+        Raises LmdmError for an unknown key or a newer format.
+        """
+        values = dict(config.get("lmdm", {"format_version": FORMAT_VERSION}))
+        version = values.pop("format_version", None)
+        if version != FORMAT_VERSION:
+            raise LmdmError(f"This model has lmdm format_version {version!r}; this package reads {FORMAT_VERSION}.")
+        if values.get("spec") is not None:
+            values["spec"] = from_json(BlockSpec, values["spec"])
+        if "sampling" in values:
+            values["sampling"] = from_json(Sampling, values["sampling"])
+        values["frame_controls"] = tuple((str(n), int(c)) for n, c in values.get("frame_controls", ()))
+        values["conditioners"] = tuple(from_json(ConditionerConfig, c) for c in values.get("conditioners", ()))
+        return from_json(LmdmSection, values)
+
+    def extend(self, network: NetworkConfig) -> NetworkConfig:
+        """The host's network plus what this section declares."""
+        dit = replace(network.dit, frame_controls=self.frame_controls or network.dit.frame_controls)
+        cond_dim = network.cond_dim or network.dit.cond_token_dim
+        return replace(network, dit=dit, cond_dim=cond_dim, conditioners=network.conditioners + self.conditioners)
+
+
+def context_controls(io_channels: int) -> tuple[tuple[str, int], ...]:
+    """The frame controls that every converted model has: the context mask and the clean context latents."""
+    return tuple(zip(CONTEXT_CONTROLS, (1, io_channels), strict=True))

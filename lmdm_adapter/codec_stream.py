@@ -1,8 +1,10 @@
 """Streaming decode: latents in as they come, audio out as soon as it is final, or nearly so.
 
 With a look-ahead of `codec.hold_back_frames` the audio is final when it leaves, and all of it together is the one-shot
-decode. With less, the last frames of a piece were decoded without all they hear; the next decode knows better, and
-takes over in a crossfade that starts at the border. Both decode the same latents, so their gains sum to one.
+decode. With less, the last frames of a piece hear latents that have not come yet. Those are taken to repeat the newest
+one, which is closer to music than the decoder's own zeros. The next decode knows better, and takes over in a crossfade
+that starts at the border: no older decode is nearer the truth before it, and after it the guess only gets worse, so the
+fade is short. Both decode the same latents, so their gains sum to one (raised cosine), not their powers.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from torch import Tensor
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.errors import LmdmError
 
-CROSSFADE_FRAMES = 0.5
+CROSSFADE_FRAMES = 0.25
+MARGIN_FRAMES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,37 +71,47 @@ def decode_step(codec: Codec, state: CodecState, latents: Tensor) -> tuple[Tenso
     frames_in = state.frames_in + latents.shape[-1]
     window = replace(state, latents=torch.cat((state.latents, latents), dim=-1), frames_in=frames_in)
     border = max(frames_in - state.look_ahead_frames, state.frames_out)
-    audio, tail = _decode_until(codec, window, border)
+    audio, tail = _decode_until(codec, window, border, ended=False)
     kept = _last_frames(window.latents, frames_in - border + codec.hold_back_frames)
     return audio, CodecState(kept, tail, state.look_ahead_frames, frames_in, border)
 
 
 def flush(codec: Codec, state: CodecState) -> tuple[Tensor, CodecState]:
     """The audio still held back, ending on the one-shot decode's edge, `b ch s`, and the state of a fresh stream."""
-    audio, _ = _decode_until(codec, state, state.frames_in)
+    audio, _ = _decode_until(codec, state, state.frames_in, ended=True)
     return audio, start(codec, batch=state.latents.shape[0], look_ahead_frames=state.look_ahead_frames)
 
 
+def low_latency_frames(codec: Codec) -> int:
+    """A look-ahead whose borders are inaudible without measuring: two frames less than exact mode.
+
+    `codec_residual.calibrated_look_ahead_frames` finds a shorter one for a given codec and its music.
+    """
+    return max(codec.hold_back_frames - MARGIN_FRAMES, 0)
+
+
 def crossfade_samples(codec: Codec, look_ahead_frames: int) -> int:
-    """Length of the crossfade after a border; exact mode has none to hide, and no look-ahead has no tail to fade."""
-    if look_ahead_frames in (0, codec.hold_back_frames):
+    """Length of the crossfade after a border; in exact mode there is nothing to hide."""
+    if look_ahead_frames == codec.hold_back_frames:
         return 0
     return round(CROSSFADE_FRAMES * codec.frame_samples)
 
 
-def _decode_until(codec: Codec, state: CodecState, border: int) -> tuple[Tensor, Tensor]:
+def _decode_until(codec: Codec, state: CodecState, border: int, *, ended: bool) -> tuple[Tensor, Tensor]:
     """Audio from `state.frames_out` to the frame `border`, faded in from the tail, and the next tail after it."""
     if border == state.frames_out:
         return state.tail[..., :0], state.tail
+    tail_samples = 0 if ended else crossfade_samples(codec, state.look_ahead_frames)
+    missing = 0 if ended else codec.hold_back_frames - state.look_ahead_frames
     window_start = state.frames_in - state.latents.shape[-1]
-    tail_samples = crossfade_samples(codec, state.look_ahead_frames) if border < state.frames_in else 0
-    last_frame = border + -(-tail_samples // codec.frame_samples)
     audio = codec.decode_frames(
-        state.latents, first_frame=state.frames_out - window_start, last_frame=last_frame - window_start
+        torch.cat((state.latents, state.latents[..., -1:].expand(-1, -1, missing)), dim=-1),
+        first_frame=state.frames_out - window_start,
+        last_frame=border - window_start + -(-tail_samples // codec.frame_samples),
     )
     samples = (border - state.frames_out) * codec.frame_samples
-    faded = _fade_in(audio[..., :samples], state.tail)
-    return faded, audio[..., samples : samples + tail_samples].clone()
+    tail = audio[..., samples : samples + tail_samples].clone()
+    return _fade_in(audio[..., :samples], state.tail), tail
 
 
 def _require_rows(codec: Codec, latents: Tensor, batch: int) -> None:

@@ -22,9 +22,9 @@ ENCODER_LAST_KERNEL = 3
 class OobleckConfig:
     """Shape of an Oobleck autoencoder; encoder and decoder mirror each other.
 
-    `channels * c_mults[i]` is the width after stage i of the encoder, `strides[i]` its downsampling. `final_tanh` is the
-    decoder's last layer (hosts mean true when a config leaves it out), `soft_clip` the autoencoder's own tanh after it
-    (hosts write it beside the decoder's `type`).
+    `channels * c_mults[i]` is the width after stage i of the encoder, `strides[i]` its downsampling. `final_tanh` is
+    the decoder's last layer (hosts mean true when a config leaves it out), `soft_clip` the autoencoder's own tanh after
+    it (hosts write it beside the decoder's `type`).
 
     Raises LmdmError for a shape that does not fit together, and for options that the network does not know.
     """

@@ -36,11 +36,18 @@ def encoder(width: int = 768, seed: int = 5) -> Any:
 
 
 def patch(monkeypatch: Any) -> None:
-    """Let `from_pretrained` of transformers hand out the tiny pair; 512 features for small models, else 768."""
+    """Let `from_pretrained` of transformers hand out the tiny pair, named as asked; 512 features for small ones."""
     import transformers
 
-    def tiny_encoder(name: str, **_: Any) -> Any:
-        return encoder(512 if name.endswith("small") else 768)
+    def tiny_tokenizer(name: str, **_: Any) -> Any:
+        made = tokenizer()
+        made.name_or_path = name
+        return made
 
-    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda name, **_: tokenizer())
+    def tiny_encoder(name: str, **_: Any) -> Any:
+        made = encoder(512 if name.endswith("small") else 768)
+        made.config.name_or_path = name
+        return made
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", tiny_tokenizer)
     monkeypatch.setattr(transformers.T5EncoderModel, "from_pretrained", tiny_encoder)

@@ -1,6 +1,7 @@
 """Procedural multitrack songs with known tempo, key, chords, beats and stems."""
 
 from lmdm_adapter.music.compose import HELD_OUT_SEEDS, TRAIN_SEEDS, compose
+from lmdm_adapter.music.fluidsynth import render_fluidsynth
 from lmdm_adapter.music.harmony import KEYS
 from lmdm_adapter.music.prompts import PromptFacts, describe, parse_prompt
 from lmdm_adapter.music.render import mix, render
@@ -23,4 +24,5 @@ __all__ = [
     "mix",
     "parse_prompt",
     "render",
+    "render_fluidsynth",
 ]

@@ -50,94 +50,98 @@ class Patch:
 
 PATCHES = {
     # bass
-    "sub bass": Patch("triangle", 38, 1.3, 220, sustain=0.9, attack_seconds=0.008, duck=0.4),
-    "organ bass": Patch("organ", 38, 1.0, 700, 900, 0.08, decay_seconds=0.25, sustain=0.35, duck=0.4),
-    "acid bass": Patch("saw", 38, 0.75, 320, 2600, 0.09, 4.0, decay_seconds=0.3, sustain=0.5, drive=2.0, duck=0.3),
-    "rumble bass": Patch("saw", 39, 1.1, 190, 160, 0.1, 0.5, sustain=0.7, drive=1.5, duck=0.6),
-    "upright bass": Patch("string", 32, 1.5, 900, pluck=0.3, damping=0.03, decay_seconds=0.7, sustain=0.0),
-    "picked bass": Patch("string", 34, 1.2, 2200, pluck=0.12, damping=0.012, decay_seconds=1.0, sustain=0.0, drive=1.5),
+    "sub bass": Patch("triangle", 38, 1.1, 220, sustain=0.9, attack_seconds=0.008, duck=0.4),
+    "organ bass": Patch("organ", 38, 1.2, 700, 900, 0.08, decay_seconds=0.25, sustain=0.35, duck=0.4),
+    "acid bass": Patch("saw", 38, 1.1, 320, 2600, 0.09, 4.0, decay_seconds=0.3, sustain=0.5, drive=2.0, duck=0.3),
+    "rumble bass": Patch("saw", 39, 1.3, 190, 160, 0.1, 0.5, sustain=0.7, drive=1.5, duck=0.6),
+    "upright bass": Patch("string", 32, 0.62, 900, pluck=0.3, damping=0.03, decay_seconds=0.7, sustain=0.0),
+    "picked bass": Patch(
+        "string", 34, 0.91, 2200, pluck=0.12, damping=0.012, decay_seconds=1.0, sustain=0.0, drive=1.5
+    ),
     "slap bass": Patch(
-        "string", 36, 1.3, 2600, 5000, 0.05, 1.0, pluck=0.08, damping=0.02, decay_seconds=0.6, sustain=0.0,
+        "string", 36, 1.4, 2600, 5000, 0.05, 1.0, pluck=0.08, damping=0.02, decay_seconds=0.6, sustain=0.0,
         release_seconds=0.04, drive=1.2,
     ),
-    "reese bass": Patch("saw", 39, 0.9, 420, 200, 0.6, 0.6, voices=3, detune_cents=22, sustain=0.9, drive=1.2),
+    "reese bass": Patch("saw", 39, 1, 420, 200, 0.6, 0.6, voices=3, detune_cents=22, sustain=0.9, drive=1.2),
     "drone bass": Patch(
-        "saw", 39, 1.0, 260, voices=2, detune_cents=9, attack_seconds=0.5, sustain=1.0, release_seconds=0.8, reverb=0.2
+        "saw", 39, 0.78, 260, voices=2, detune_cents=9, attack_seconds=0.5, sustain=1.0, release_seconds=0.8, reverb=0.2
     ),
-    "synth bass": Patch("square", 38, 0.9, 500, 1500, 0.12, 0.8, decay_seconds=0.25, sustain=0.5, release_seconds=0.05),
+    "synth bass": Patch(
+        "square", 38, 0.76, 500, 1500, 0.12, 0.8, decay_seconds=0.25, sustain=0.5, release_seconds=0.05
+    ),
     # chords
     "warm pad": Patch(
-        "saw", 89, 0.42, 900, voices=3, detune_cents=14, attack_seconds=0.15, sustain=1.0, release_seconds=0.5,
+        "saw", 89, 0.55, 900, voices=3, detune_cents=14, attack_seconds=0.15, sustain=1.0, release_seconds=0.5,
         reverb=0.35, duck=0.5,
     ),
     "dark pad": Patch(
-        "saw", 95, 0.5, 520, 300, 1.5, 0.5, voices=3, detune_cents=18, attack_seconds=0.2, sustain=1.0,
+        "saw", 95, 0.64, 520, 300, 1.5, 0.5, voices=3, detune_cents=18, attack_seconds=0.2, sustain=1.0,
         release_seconds=0.5, reverb=0.35, duck=0.6,
     ),
     "airy pad": Patch(
-        "triangle", 88, 0.6, 2600, voices=3, detune_cents=16, attack_seconds=0.3, sustain=1.0, release_seconds=0.8,
+        "triangle", 88, 0.29, 2600, voices=3, detune_cents=16, attack_seconds=0.3, sustain=1.0, release_seconds=0.8,
         reverb=0.5, duck=0.2,
     ),
     "strings": Patch(
-        "saw", 48, 0.36, 2000, voices=3, detune_cents=20, attack_seconds=0.2, sustain=0.95, release_seconds=0.4,
+        "saw", 48, 0.51, 2000, voices=3, detune_cents=20, attack_seconds=0.2, sustain=0.95, release_seconds=0.4,
         reverb=0.4,
     ),
     "chord stab": Patch(
-        "saw", 81, 0.55, 700, 2600, 0.09, 0.8, voices=2, detune_cents=12, decay_seconds=0.18, sustain=0.2,
+        "saw", 81, 1.4, 700, 2600, 0.09, 0.8, voices=2, detune_cents=12, decay_seconds=0.18, sustain=0.2,
         release_seconds=0.1, reverb=0.3, echo=0.3, duck=0.3,
     ),
-    "organ": Patch("organ", 16, 0.5, 3500, sustain=0.95, release_seconds=0.05, drive=0.6, reverb=0.15),
-    "drive organ": Patch("organ", 18, 0.5, 4500, sustain=0.95, release_seconds=0.05, drive=3.0, reverb=0.1),
+    "organ": Patch("organ", 16, 0.73, 3500, sustain=0.95, release_seconds=0.05, drive=0.6, reverb=0.15),
+    "drive organ": Patch("organ", 18, 0.95, 4500, sustain=0.95, release_seconds=0.05, drive=3.0, reverb=0.1),
     "piano": Patch(
-        "string", 0, 0.85, 3500, pluck=0.13, damping=0.008, decay_seconds=0.9, sustain=0.0, release_seconds=0.15,
+        "string", 0, 0.46, 3500, pluck=0.13, damping=0.008, decay_seconds=0.9, sustain=0.0, release_seconds=0.15,
         reverb=0.15, duck=0.2,
     ),
     "electric piano": Patch(
-        "fm", 4, 0.55, ratio=1.0, index=1.6, sweep_seconds=0.35, decay_seconds=1.1, sustain=0.1, release_seconds=0.2,
+        "fm", 4, 0.68, ratio=1.0, index=1.6, sweep_seconds=0.35, decay_seconds=1.1, sustain=0.1, release_seconds=0.2,
         reverb=0.2,
     ),
     "clean guitar": Patch(
-        "string", 27, 0.75, 3200, pluck=0.16, damping=0.01, decay_seconds=0.7, sustain=0.0, release_seconds=0.05,
+        "string", 27, 1, 3200, pluck=0.16, damping=0.01, decay_seconds=0.7, sustain=0.0, release_seconds=0.05,
         drive=0.5, reverb=0.1,
     ),
     "power guitar": Patch(
-        "string", 30, 0.7, 3000, pluck=0.2, damping=0.004, decay_seconds=2.0, sustain=0.2, release_seconds=0.05,
-        drive=7.0,
+        "string", 30, 0.93, 1700, pluck=0.2, damping=0.006, decay_seconds=2.0, sustain=0.2, release_seconds=0.05,
+        drive=3.0,
     ),
     "clavinet": Patch(
-        "string", 7, 0.65, 4500, pluck=0.06, damping=0.008, decay_seconds=0.4, sustain=0.0, release_seconds=0.03,
+        "string", 7, 1.2, 4500, pluck=0.06, damping=0.008, decay_seconds=0.4, sustain=0.0, release_seconds=0.03,
         drive=1.0,
     ),
     "pluck": Patch(
-        "saw", 84, 0.6, 500, 3500, 0.07, 0.6, voices=2, detune_cents=8, decay_seconds=0.22, sustain=0.05,
+        "saw", 84, 1.2, 500, 3500, 0.07, 0.6, voices=2, detune_cents=8, decay_seconds=0.22, sustain=0.05,
         release_seconds=0.12, reverb=0.25, echo=0.35, duck=0.2,
     ),
     "harp": Patch(
-        "string", 46, 1.1, 2400, pluck=0.35, damping=0.008, decay_seconds=1.3, sustain=0.0, release_seconds=0.8,
+        "string", 46, 0.38, 2400, pluck=0.35, damping=0.008, decay_seconds=1.3, sustain=0.0, release_seconds=0.8,
         reverb=0.4, echo=0.2,
     ),
     "synth brass": Patch(
-        "saw", 62, 0.5, 900, 2600, 0.25, 0.3, voices=2, detune_cents=10, attack_seconds=0.03, sustain=0.7,
+        "saw", 62, 1.1, 900, 2600, 0.25, 0.3, voices=2, detune_cents=10, attack_seconds=0.03, sustain=0.7,
         release_seconds=0.12, reverb=0.25,
     ),
     # lead
     "bell": Patch(
-        "fm", 14, 0.55, ratio=3.0, index=1.2, sweep_seconds=0.5, decay_seconds=0.7, sustain=0.0, release_seconds=0.6,
+        "fm", 14, 0.64, ratio=3.0, index=1.2, sweep_seconds=0.5, decay_seconds=0.7, sustain=0.0, release_seconds=0.6,
         reverb=0.4, echo=0.3,
     ),
     "flute": Patch(
-        "flute", 73, 0.8, 3000, attack_seconds=0.06, sustain=0.9, release_seconds=0.12, reverb=0.3, echo=0.15,
+        "flute", 73, 0.52, 3000, attack_seconds=0.06, sustain=0.9, release_seconds=0.12, reverb=0.3, echo=0.15,
     ),
     "saw lead": Patch(
-        "saw", 81, 0.45, 1800, 2500, 0.3, 0.4, voices=2, detune_cents=12, attack_seconds=0.01, sustain=0.8,
+        "saw", 81, 0.64, 1800, 2500, 0.3, 0.4, voices=2, detune_cents=12, attack_seconds=0.01, sustain=0.8,
         release_seconds=0.12, reverb=0.3, echo=0.3,
     ),
     "square lead": Patch(
-        "square", 80, 0.4, 2200, 1500, 0.15, 0.4, sustain=0.6, release_seconds=0.08, reverb=0.25, echo=0.35
+        "square", 80, 1.1, 2200, 1500, 0.15, 0.4, sustain=0.6, release_seconds=0.08, reverb=0.25, echo=0.35
     ),
     "lead guitar": Patch(
-        "string", 29, 0.75, 3600, pluck=0.18, damping=0.003, decay_seconds=1.6, sustain=0.3, release_seconds=0.06,
-        drive=5.0, reverb=0.2, echo=0.2,
+        "string", 29, 0.77, 2400, pluck=0.18, damping=0.003, decay_seconds=1.6, sustain=0.3, release_seconds=0.06,
+        drive=3.5, reverb=0.2, echo=0.2,
     ),
 }  # fmt: skip
 

@@ -66,7 +66,7 @@ def render(
     stems = {}
     for name in STEM_NAMES:
         sound = _stem(song, name, wide)[wide.samples - wanted.samples :]
-        stems[name] = Audio(_limited(sound, CEILINGS[name])[None, :], sample_rate)
+        stems[name] = Audio(limited(sound, CEILINGS[name])[None, :], sample_rate)
     return stems
 
 
@@ -187,8 +187,8 @@ def _ducking(drums: tuple[Note, ...], depth: float, part: _Range) -> np.ndarray:
     return gain
 
 
-def _limited(sound: np.ndarray, ceiling: float) -> np.ndarray:
-    """Leaves samples up to 0.6 of the ceiling alone and bends the rest towards it; without memory."""
+def limited(sound: np.ndarray, ceiling: float) -> np.ndarray:
+    """Leaves samples up to 0.6 of the ceiling alone and bends the rest towards it; without memory, float32."""
     knee = np.float32(0.6 * ceiling)
     room = np.float32(ceiling) - knee
     size = np.abs(sound)

@@ -65,7 +65,7 @@ def note_envelope(
     body = sustain + (1.0 - sustain) * np.exp(-time / np.float32(decay_seconds))
     body *= np.minimum(1.0, (time + 1.0 / sample_rate) / np.float32(attack_seconds))
     released = np.maximum(0.0, time - np.float32(held_seconds))
-    tail = np.minimum(1.0, (samples / sample_rate - time) / np.float32(0.1 * release_seconds))
+    tail = np.minimum(1.0, ((samples - 1) / sample_rate - time) / np.float32(0.1 * release_seconds))
     return (body * np.exp(-4.0 * released / np.float32(release_seconds)) * tail).astype(np.float32)
 
 

@@ -1,0 +1,99 @@
+"""Tiny models of the paper's public code: our cached passes give the velocities of its trained masks.
+
+The block-causal regime streams its context through `commit` and denoises against cached K/V; prompt and seconds are
+given as conditioner outputs. LMDM_VECTORS names another folder of models in the same format.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lmdm_adapter.hosts.reference import is_reference, reference_config, reference_spec
+from lmdm_adapter.network.dit import DiT
+from lmdm_adapter.network.model import build
+from lmdm_adapter.network.streaming import Window, denoise
+from lmdm_adapter.rollout import Told, begin, committed
+from lmdm_adapter.samplers import guided
+from lmdm_adapter.spec import BlockSpec
+from lmdm_adapter.state import Block, Conditioning, StreamState
+
+VECTORS = Path(os.environ.get("LMDM_VECTORS", Path(__file__).parent / "vectors"))
+FOLDERS = sorted(path for path in VECTORS.iterdir() if path.is_dir())
+GUIDANCE = 3.0
+TOLERANCE = 1e-4
+
+
+def load_reference(folder: Path) -> tuple[DiT, BlockSpec, dict[str, Tensor]]:
+    """The DiT of a folder, its blocks, and the recorded cases."""
+    config = json.loads((folder / "model_config.json").read_text())
+    assert is_reference(config)
+    network = build(replace(reference_config(config), conditioners=()), load_file(folder / "model.safetensors"))
+    return network.dit, reference_spec(config), load_file(folder / "cases.safetensors")
+
+
+def frame_controls(cases: dict[str, Tensor]) -> Tensor | None:
+    """Mask and latents of the accompaniment, `b e n` over context and target, where the model has one."""
+    if "accomp_input" not in cases:
+        return None
+    return torch.cat([cases["accomp_mask"], cases["accomp_input"]], dim=1)
+
+
+def primed(cases: dict[str, Tensor], spec: BlockSpec) -> StreamState:
+    """A stream whose whole recorded context is pending, each block with its own frame controls."""
+    context, controls = cases["context"], frame_controls(cases)
+    starts = range(0, context.shape[-1], spec.block_frames)
+    slices = [slice(start, start + spec.block_frames) for start in starts]
+    pending = tuple(Block(context[..., s], None if controls is None else controls[..., s]) for s in slices)
+    return replace(begin(None, seeds=(0,) * context.shape[0], spec=spec), pending=pending)
+
+
+def velocity(
+    dit: DiT, spec: BlockSpec, cases: dict[str, Tensor], case: str, *, guidance: float, spoil_context: float = 0.0
+) -> Tensor:
+    """Our velocity for a recorded case, through the same state, commit and window as in play."""
+    cases = {**cases, "context": cases["context"] + spoil_context}
+    seconds = cases["seconds_total"]
+    conditioning = Conditioning(torch.cat([cases["prompt"], seconds], dim=1), global_cond=seconds[:, 0])
+    told = Told.of(dit, conditioning, guidance=guidance)
+    state = committed(dit, primed(cases, spec), told, spec=spec)
+    x, t, controls = cases[f"{case}.x"], cases[f"{case}.t"], frame_controls(cases)
+    rows, prefix = x.shape[0] * told.branches, spec.prefix_distance
+    if controls is not None:
+        controls = controls[..., cases["context"].shape[-1] :].repeat(told.branches, 1, 1)
+    out = denoise(
+        dit, x.repeat(told.branches, 1, 1), t.repeat(told.branches), window=Window.of(
+            dit, state.blocks, rows=rows, prefix_distance=prefix), prefix_distance=prefix, prompt=told.prompt,
+        global_cond=told.global_cond, controls=controls,
+    )  # fmt: skip
+    return out if told.branches == 1 else guided(*out.chunk(2), guidance)
+
+
+def block_causal_cases(cases: dict[str, Tensor]) -> list[str]:
+    """Names of the recorded block-causal cases."""
+    return sorted({key.rsplit(".", 1)[0] for key in cases if key.startswith("block_causal.")})
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize(("guidance", "expected"), [(1.0, "velocity"), (GUIDANCE, "velocity_cfg3")])
+def test_block_causal_velocities_match(folder: Path, guidance: float, expected: str) -> None:
+    dit, spec, cases = load_reference(folder)
+    names = block_causal_cases(cases)
+    assert names, "no cases recorded"
+    for case in names:
+        with torch.inference_mode():
+            ours = velocity(dit, spec, cases, case, guidance=guidance)
+            spoiled = velocity(dit, spec, cases, case, guidance=guidance, spoil_context=0.5)
+        torch.testing.assert_close(ours, cases[f"{case}.{expected}"], atol=TOLERANCE, rtol=0)
+        assert (spoiled - ours).abs().max() > 100 * TOLERANCE, "the context does not matter: nothing was tested"
+
+
+def test_there_are_vectors() -> None:
+    assert FOLDERS, f"no reference models in {VECTORS}"

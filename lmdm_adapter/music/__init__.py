@@ -6,7 +6,7 @@ from lmdm_adapter.music.harmony import KEYS
 from lmdm_adapter.music.prompts import PromptFacts, describe, parse_prompt
 from lmdm_adapter.music.render import mix, render
 from lmdm_adapter.music.song import STEM_NAMES, Chord, Note, Song, Stem
-from lmdm_adapter.music.styles import STYLES
+from lmdm_adapter.music.style_book import STYLES
 
 __all__ = [
     "HELD_OUT_SEEDS",

@@ -20,7 +20,8 @@ from lmdm_adapter.music.parts import (
 )
 from lmdm_adapter.music.prompts import describe
 from lmdm_adapter.music.song import STEM_NAMES, Chord, Song, Stem
-from lmdm_adapter.music.styles import MOODS, STYLES, Line, Style, find_style
+from lmdm_adapter.music.style_book import STYLES, find_style
+from lmdm_adapter.music.styles import MOODS, Line, Style
 
 TRAIN_SEEDS = range(0, 1_000_000)
 """Seeds that training may use. The border between the two ranges is the held-out split."""

@@ -116,6 +116,10 @@ PATCHES = {
         "saw", 84, 1.2, 500, 3500, 0.07, 0.6, voices=2, detune_cents=8, decay_seconds=0.22, sustain=0.05,
         release_seconds=0.12, reverb=0.25, echo=0.35, duck=0.2,
     ),
+    "arpeggio": Patch(
+        "saw", 84, 1.2, 700, 3500, 0.08, 0.6, voices=2, detune_cents=8, decay_seconds=0.22, sustain=0.05,
+        release_seconds=0.12, reverb=0.25, echo=0.35, duck=0.2,
+    ),
     "harp": Patch(
         "string", 46, 0.38, 2400, pluck=0.35, damping=0.008, decay_seconds=1.3, sustain=0.0, release_seconds=0.8,
         reverb=0.4, echo=0.2,

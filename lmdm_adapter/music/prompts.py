@@ -9,7 +9,7 @@ import numpy as np
 
 from lmdm_adapter.music.harmony import Key, parse_key
 from lmdm_adapter.music.song import STEM_NAMES, Song
-from lmdm_adapter.music.styles import STYLES
+from lmdm_adapter.music.style_book import STYLES
 
 _ALIASES = {
     "deep house": "house",

@@ -11,15 +11,20 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "lmdm_adapter"
 
 # From the top down. Siblings of one row may import each other only where SIBLINGS says so.
+# fmt: off
 LAYERS = (
     ("__main__", "cli", "demo", "io"),
     ("session", "training", "recipes", "evaluation"),
-    ("loading", "live", "conversion", "checkpoint", "section", "prime", "rollout", "codec", "codec_stream", "controls"),
+    (
+        "loading", "live", "conversion", "checkpoint", "section", "prime", "rollout",
+        "codec", "codec_stream", "codec_residual", "controls",
+    ),
     ("hosts",),
     ("network",),
     ("masks", "samplers"),
     ("spec", "state", "audio", "errors"),
 )
+# fmt: on
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 MUSIC_MAY_IMPORT = {"music", "audio", "errors"}
 MAY_IMPORT_MUSIC = {"music", "training", "recipes", "evaluation", "cli"}

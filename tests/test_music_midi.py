@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.music import STEM_NAMES, STYLES, compose, mix, render_fluidsynth
+from lmdm_adapter.music import STEM_NAMES, STYLES, Note, compose, mix, render_fluidsynth
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -29,6 +30,17 @@ def test_midi_round_trip(style, tmp_path):
         assert sorted((n.pitch, n.velocity) for n in read) == sorted((n.pitch, n.velocity) for n in notes)
         assert np.allclose([n.start for n in read], [n.start_seconds for n in notes], atol=2e-3)
         assert all(a.duration > 0.0 for a in read)
+
+
+def test_no_pitch_sounds_twice_in_midi():
+    pytest.importorskip("pretty_midi")
+    song = compose(1, seconds=4.0)
+    notes = (Note(60, 90, 0.0, 1.0), Note(60, 80, 0.6, 0.5), Note(64, 70, 0.2, 1.0))
+    stems = {**song.stems, "chords": replace(song.stems["chords"], notes=notes)}
+    midi = replace(song, stems=stems).to_midi()
+    part = next(part for part in midi.instruments if part.name == "chords")
+    read = [(note.pitch, note.velocity, note.start, note.end) for note in part.notes]
+    assert read == [(60, 90, 0.0, 0.6), (64, 70, 0.2, 1.2), (60, 80, 0.6, 1.1)]
 
 
 def test_missing_pretty_midi_names_the_install_line(monkeypatch):

@@ -11,6 +11,7 @@ from lmdm_adapter.audio import Audio
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.music import STEM_NAMES, STYLES, compose, mix, render
 from lmdm_adapter.music.patches import PATCHES, pitch_hz, pitched_note
+from lmdm_adapter.music.render import CEILINGS
 
 RATE = 11025
 
@@ -114,6 +115,14 @@ def test_stems_sum_to_the_mix_and_the_mix_never_clips():
         assert np.abs(mix(stems).samples - total).max() < 1e-6
         assert 0.05 < np.abs(total).max() < 1.0
         assert np.abs(mix({"bass": stems["bass"]}).samples - total).max() > 1e-3
+
+
+def test_even_an_absurdly_loud_song_does_not_clip():
+    song = compose(1, style="punk", seconds=4.0)
+    crowd = {name: replace(stem, notes=stem.notes * 20) for name, stem in song.stems.items()}
+    loud = render(replace(song, stems=crowd), RATE)
+    assert all(np.abs(loud[name].samples).max() <= CEILINGS[name] for name in STEM_NAMES)
+    assert sum(CEILINGS.values()) < 1.0 and np.abs(mix(loud).samples).max() > 0.5
 
 
 def test_gains_are_fixed():

@@ -91,7 +91,7 @@ PATCHES = {
         release_seconds=0.1, reverb=0.3, echo=0.3, duck=0.3,
     ),
     "organ": Patch("organ", 16, 0.73, 3500, sustain=0.95, release_seconds=0.05, drive=0.6, reverb=0.15),
-    "drive organ": Patch("organ", 18, 0.95, 4500, sustain=0.95, release_seconds=0.05, drive=3.0, reverb=0.1),
+    "drive organ": Patch("organ", 18, 0.8, 4500, sustain=0.95, release_seconds=0.05, drive=2.0, reverb=0.1),
     "piano": Patch(
         "string", 0, 0.46, 3500, pluck=0.13, damping=0.008, decay_seconds=0.9, sustain=0.0, release_seconds=0.15,
         reverb=0.15, duck=0.2,
@@ -105,8 +105,8 @@ PATCHES = {
         drive=0.5, reverb=0.1,
     ),
     "power guitar": Patch(
-        "string", 30, 0.93, 1700, pluck=0.2, damping=0.006, decay_seconds=2.0, sustain=0.2, release_seconds=0.05,
-        drive=3.0,
+        "string", 30, 0.59, 1700, pluck=0.2, damping=0.006, decay_seconds=2.0, sustain=0.2, release_seconds=0.05,
+        drive=0.8,
     ),
     "clavinet": Patch(
         "string", 7, 1.2, 4500, pluck=0.06, damping=0.008, decay_seconds=0.4, sustain=0.0, release_seconds=0.03,
@@ -144,8 +144,8 @@ PATCHES = {
         "square", 80, 1.1, 2200, 1500, 0.15, 0.4, sustain=0.6, release_seconds=0.08, reverb=0.25, echo=0.35
     ),
     "lead guitar": Patch(
-        "string", 29, 0.77, 2400, pluck=0.18, damping=0.003, decay_seconds=1.6, sustain=0.3, release_seconds=0.06,
-        drive=3.5, reverb=0.2, echo=0.2,
+        "string", 29, 0.57, 2400, pluck=0.18, damping=0.003, decay_seconds=1.6, sustain=0.3, release_seconds=0.06,
+        drive=1.5, reverb=0.2, echo=0.2,
     ),
 }  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Runnable trainings, one file each, readable top to bottom."""

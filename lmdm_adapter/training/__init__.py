@@ -1,0 +1,1 @@
+"""Objectives, data and the loop that trains: what the recipes are made of."""

@@ -1,0 +1,25 @@
+"""The command line of a recipe run as a module: one config file, nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.training.configs import read_config
+
+Config = TypeVar("Config")
+
+
+def recipe_command(cls: type[Config], run: Callable[[Config], object]) -> None:
+    """Parse `--config FILE`, run, and turn an LmdmError into one line and exit status 1."""
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser.add_argument("--config", required=True, help=f"JSON file with the fields of {cls.__name__}")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        run(read_config(cls, parser.parse_args().config))
+    except LmdmError as error:
+        sys.exit(f"Error: {error}")

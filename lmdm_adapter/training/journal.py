@@ -1,0 +1,109 @@
+"""What a run says while it trains: a progress bar, lines in a file, a picture of the loss."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Writes `log.jsonl` (one object per report) and `loss.png`, and shows step, loss, seconds per step and time left.
+
+    On a terminal this is a progress bar; into a file it is one line per report.
+    """
+
+    def __init__(self, folder: Path, *, title: str, steps: int, shown: bool = True) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.title, self.steps, self.shown = folder, title, steps, shown
+        self.console = Console(stderr=True, quiet=not shown)
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self.progress = Progress(
+            TextColumn("{task.description}"), *columns, TextColumn("{task.fields[facts]}"),
+            console=self.console, disable=not (shown and self.console.is_terminal),
+        )  # fmt: skip
+        self.task = self.progress.add_task(title, total=steps, facts="")
+        self.last: tuple[int, float] | None = None
+
+    def __enter__(self) -> Journal:
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.progress.stop()
+        if self.shown:
+            draw_losses(self.folder)
+
+    def write(self, step: int, losses: dict[str, float]) -> None:
+        """Report the losses of a step."""
+        now = time.monotonic()
+        done, before = self.last or (step, now)
+        seconds = (now - before) / max(1, step - done)
+        self.last = (step, now)
+        facts = f"loss {losses['loss']:.4f}" + (f", {seconds:.2f} s/step" if step > done else "")
+        self.progress.update(self.task, completed=step, facts=facts)
+        if not self.console.is_terminal:
+            left = f", {seconds * (self.steps - step) / 60:.0f} min left" if step > done else ""
+            self.console.print(f"{self.title} step {step}/{self.steps}: {facts}{left}", highlight=False)
+        self._append({"step": step, "seconds_per_step": round(seconds, 4), **_rounded(losses)})
+
+    def write_measures(self, step: int, measures: dict[str, float]) -> None:
+        """Report measures on held-out data, and redraw the picture."""
+        text = ", ".join(f"{name} {value:.3f}" for name, value in measures.items())
+        self.console.print(f"{self.title} step {step}, held out: {text}", highlight=False)
+        self._append({"step": step, "held_out": _rounded(measures)})
+        if self.shown:
+            draw_losses(self.folder)
+
+    def _append(self, record: dict[str, object]) -> None:
+        if self.shown:
+            with (self.folder / "log.jsonl").open("a") as file:
+                file.write(json.dumps(record) + "\n")
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in values.items()}
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    """The reports of training steps in `log.jsonl`; a run that was resumed may report a step twice."""
+    path = folder / "log.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [record for record in records if "loss" in record]
+
+
+def draw_losses(folder: Path) -> None:
+    """Draw `loss.png` from `log.jsonl`; without matplotlib there is no picture, and a line in the log says so."""
+    records = read_log(folder)
+    if not records:
+        return
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        log.info("No loss.png: pip install matplotlib")
+        return
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    _draw(axes, records)
+    figure.savefig(folder / "loss.png", dpi=100)
+
+
+def _draw(axes: Axes, records: list[dict[str, float]]) -> None:
+    steps = [record["step"] for record in records]
+    for name in [name for name in records[-1] if name not in ("step", "seconds_per_step", "gradient_norm")]:
+        values = [record.get(name, float("nan")) for record in records]
+        axes.plot(steps, values, label=name, linewidth=1.8 if name == "loss" else 0.8)
+    axes.set(xlabel="step", ylabel="loss", yscale="log")
+    axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)

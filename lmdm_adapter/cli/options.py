@@ -1,0 +1,49 @@
+"""Options that several commands share, so that one word means one thing everywhere."""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional, get_args
+
+import typer
+
+from lmdm_adapter import spec
+
+Regime = Enum("Regime", {name: name for name in get_args(spec.Regime)}, type=str)  # type: ignore[misc]
+Sampler = Enum("Sampler", {name: name for name in get_args(spec.Sampler)}, type=str)  # type: ignore[misc]
+
+
+class Dtype(str, Enum):
+    """Number format of weights and activations."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+def set_verbose(verbose: bool) -> None:
+    """Show log messages on standard error, or be quiet."""
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+        logging.getLogger("lmdm_adapter").setLevel(logging.DEBUG)
+
+
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="The bundled model 'tiny', a folder, or a Hugging Face hub id.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same settings, same machine: same music.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="Where to compute: cpu, cuda, cuda:1, mps.")]
+DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="Number format of the network.")]
+ThreadsOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--threads", min=1, help="CPU threads; by default as many as torch likes."),
+]
+JsonOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--json", metavar="FILE", help="Write a report here."),
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=set_verbose, is_eager=True, help="Show log messages.")
+]

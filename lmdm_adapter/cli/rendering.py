@@ -1,0 +1,154 @@
+"""Music into a file, piece by piece, with every block timed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import Progress, TaskID
+
+from lmdm_adapter.audio import Audio
+from lmdm_adapter.cli.models import open_model
+from lmdm_adapter.cli.report import BlockTiming, StreamReport, rss_bytes
+from lmdm_adapter.cli.screen import block_progress
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.io.atomic import require_writable
+from lmdm_adapter.io.files import AudioWriter, read_audio, require_audio_target, write_json
+from lmdm_adapter.spec import Sampling
+
+if TYPE_CHECKING:
+    from lmdm_adapter.live import LiveModel
+
+LONGEST_SECONDS = 24 * 60 * 60.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `lmdm stream` was asked for; None leaves a setting to the model.
+
+    Raises LmdmError for an impossible length, an output that cannot be written, or two outputs with one name.
+    """
+
+    prompt: str
+    model: str
+    seconds: float
+    out: Path
+    prime: Path | None
+    seed: int
+    steps: int | None
+    guidance: float | None
+    sampler: str | None
+    json: Path | None
+    device: str
+    dtype: str
+    threads: int | None
+    look_ahead_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        require_seconds(self.seconds)
+        target = require_audio_target(self.out)
+        if self.json is not None and require_writable(self.json) == target:
+            raise LmdmError(f"--out and --json both name {self.out}; give the report another name.")
+
+
+def require_seconds(seconds: float) -> None:
+    """Refuse a length that is not a number, not positive, or beyond 24 hours."""
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise LmdmError(f"--seconds must be a positive number, got {seconds:g}.")
+    if seconds > LONGEST_SECONDS:
+        raise LmdmError(f"--seconds may be at most {LONGEST_SECONDS:.0f} (24 hours), got {seconds:g}.")
+
+
+def render(request: Request) -> StreamReport:
+    """Load, play, write, report. Raises LmdmError for whatever the user can mend, and leaves no file behind then."""
+    prime = None if request.prime is None else read_audio(request.prime)
+    began = time.perf_counter()
+    live = open_model(request.model, device=request.device, dtype=request.dtype, threads=request.threads)
+    load_seconds = time.perf_counter() - began
+    sampling = _sampling(live.sampling, request)
+    pieces = live.stream(
+        request.prompt, request.seconds, seed=request.seed, prime=prime, sampling=sampling,
+        look_ahead_frames=request.look_ahead_frames,
+    )  # fmt: skip
+    blocks, samples = _write(pieces, request, live)
+    report = StreamReport(
+        settings=_settings(live, request, sampling), sample_rate=live.codec.sample_rate, samples=samples,
+        load_seconds=load_seconds, first_audio_seconds=_first_audio_seconds(blocks), blocks=tuple(blocks),
+    )  # fmt: skip
+    if request.json is not None:
+        write_json(request.json, report.to_json())
+    return report
+
+
+def _write(pieces: Iterable[Audio], request: Request, live: LiveModel) -> tuple[list[BlockTiming], int]:
+    codec = live.codec
+    expected_samples = max(1, round(request.seconds * codec.sample_rate))
+    writer = AudioWriter(request.out, codec.sample_rate, codec.channels, expected_samples=expected_samples)
+    blocks: list[BlockTiming] = []
+    with block_progress() as progress, writer:
+        bar = progress.add_task(request.prompt or request.model, total=request.seconds, block_ms=0.0, factor=0.0)
+        for audio, timing in timed(pieces):
+            writer.write(audio)
+            blocks.append(timing)
+            _show(progress, bar, timing)
+    return blocks, writer.samples_written
+
+
+def timed(pieces: Iterable[Audio]) -> Iterator[tuple[Audio, BlockTiming]]:
+    """Each piece with the time it took to make; what the caller does in between is not counted."""
+    iterator = iter(pieces)
+    index = 0
+    while True:
+        began = time.perf_counter()
+        audio = next(iterator, None)
+        if audio is None:
+            return
+        yield audio, BlockTiming(index, audio.seconds, time.perf_counter() - began, rss_bytes())
+        index += 1
+
+
+def _show(progress: Progress, bar: TaskID, timing: BlockTiming) -> None:
+    factor = timing.compute_seconds / timing.audio_seconds_made if timing.audio_seconds_made else 0.0
+    progress.update(
+        bar, advance=timing.audio_seconds_made, block_ms=1000.0 * timing.compute_seconds, factor=factor
+    )
+
+
+def _sampling(default: Sampling, request: Request) -> Sampling:
+    asked = {"steps": request.steps, "guidance": request.guidance, "sampler": request.sampler}
+    return replace(default, **{name: value for name, value in asked.items() if value is not None})
+
+
+def _first_audio_seconds(blocks: list[BlockTiming]) -> float:
+    waited = 0.0
+    for block in blocks:
+        waited += block.compute_seconds
+        if block.audio_seconds_made > 0:
+            break
+    return waited
+
+
+def _settings(live: LiveModel, request: Request, sampling: Sampling) -> dict[str, Any]:
+    return {
+        "model": request.model,
+        "prompt": request.prompt,
+        "prime": None if request.prime is None else str(request.prime),
+        "out": str(request.out),
+        "seed": request.seed,
+        "sampling": sampling.to_json(),
+        "spec": live.spec.to_json(),
+        "look_ahead_frames": request.look_ahead_frames,
+        "device": request.device,
+        "dtype": request.dtype,
+        "threads": _threads(),
+    }
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()

@@ -1,0 +1,79 @@
+"""What a rendering measured, block by block."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class BlockTiming:
+    """One block: audio it made and time it took, in seconds, and the memory of the process after it."""
+
+    index: int
+    audio_seconds_made: float
+    compute_seconds: float
+    rss_bytes: int | None
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """A whole rendering. `settings` says what was played; see `to_json` for the figures."""
+
+    settings: dict[str, Any]
+    sample_rate: int
+    samples: int
+    load_seconds: float
+    first_audio_seconds: float
+    blocks: tuple[BlockTiming, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Audio made."""
+        return self.samples / self.sample_rate
+
+    @property
+    def compute_seconds(self) -> float:
+        """Time spent making it, without loading the model and writing the file."""
+        return sum(block.compute_seconds for block in self.blocks)
+
+    @property
+    def real_time_factor(self) -> float:
+        """Compute time divided by audio time: below 1 keeps up with playing."""
+        return self.compute_seconds / self.seconds
+
+    def to_json(self) -> dict[str, Any]:
+        """Settings, totals and blocks as one JSON object."""
+        return {
+            **self.settings,
+            "sample_rate": self.sample_rate,
+            "samples": self.samples,
+            "seconds": self.seconds,
+            "compute_seconds": self.compute_seconds,
+            "real_time_factor": self.real_time_factor,
+            "load_seconds": self.load_seconds,
+            "first_audio_seconds": self.first_audio_seconds,
+            "peak_rss_bytes": peak_rss_bytes(),
+            "blocks": [asdict(block) for block in self.blocks],
+        }
+
+
+def rss_bytes() -> int | None:
+    """Memory of this process now, or None where the system does not tell cheaply."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None
+
+
+def peak_rss_bytes() -> int | None:
+    """Most memory this process ever had, or None on systems without getrusage."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

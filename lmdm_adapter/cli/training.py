@@ -1,0 +1,50 @@
+"""Running a recipe by its name."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_type_hints
+
+from lmdm_adapter.cli.screen import say
+from lmdm_adapter.training.configs import read_config
+from lmdm_adapter.training.loop import Trained
+
+
+def run_recipe(name: str, config_path: Path) -> bool:
+    """Run the recipe `name` with the settings in a JSON file; False when it was stopped before its end.
+
+    Raises LmdmError for a file that cannot be read, unknown settings, and whatever the recipe refuses.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    recipe = _recipe(name)
+    result = recipe.run(read_config(_config_class(recipe), config_path))
+    return not isinstance(result, Trained) or result.finished
+
+
+def list_fields(name: str) -> None:
+    """Print the settings of a recipe, one per line: name and default as JSON, or that it must be given."""
+    for setting in fields(_config_class(_recipe(name))):
+        say(f"{setting.name}: {_default(setting)}")
+
+
+def _recipe(name: str) -> ModuleType:
+    return import_module(f"lmdm_adapter.recipes.{name}")
+
+
+def _config_class(recipe: ModuleType) -> type:
+    return get_type_hints(recipe.run)["config"]
+
+
+def _default(setting: Field[Any]) -> str:
+    if setting.default_factory is not MISSING:
+        value = setting.default_factory()
+    elif setting.default is not MISSING:
+        value = setting.default
+    else:
+        return "(must be given)"
+    return json.dumps(asdict(value) if is_dataclass(value) and not isinstance(value, type) else value)

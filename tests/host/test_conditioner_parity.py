@@ -97,4 +97,6 @@ def test_host_ignores_a_section_it_does_not_know(host_model):
     words = {"id": "prompt", "type": "hashed_words", "config": {"vocabulary": ["house"]}}
     declared = {**config, "lmdm": {"conditioners": [words]}}
     state = host_model(config, 1).state_dict()
-    host_model(declared, 2).load_state_dict(state, strict=True)
+    loaded = host_model(declared, 2)
+    loaded.load_state_dict(state, strict=True)
+    assert all(torch.equal(value, state[key]) for key, value in loaded.state_dict().items())

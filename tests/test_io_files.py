@@ -195,3 +195,12 @@ def test_a_full_folder_is_kept_unless_forced_and_a_model(tmp_path: Path) -> None
     with pytest.raises(LmdmError, match="is a file"):
         require_new_folder(tmp_path / "notes.json")
     assert names(tmp_path) == ["notes.json"]
+
+
+def test_beyond_the_limit_of_wav_the_container_is_rf64(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmdm_adapter.io.files.WAV_LIMIT_BYTES", 1000)
+    audio = noise()
+    with AudioWriter(tmp_path / "a.wav", RATE, 2, expected_samples=audio.samples.shape[1]) as writer:
+        writer.write(audio)
+    assert soundfile.info(str(tmp_path / "a.wav")).format == "RF64"
+    assert np.array_equal(read_audio(tmp_path / "a.wav").samples, audio.samples)

@@ -118,11 +118,11 @@ def test_stems_sum_to_the_mix_and_the_mix_never_clips():
 
 
 def test_even_an_absurdly_loud_song_does_not_clip():
-    song = compose(1, style="punk", seconds=4.0)
+    song = compose(1, style="funk", seconds=12.0)
     crowd = {name: replace(stem, notes=stem.notes * 20) for name, stem in song.stems.items()}
     loud = render(replace(song, stems=crowd), RATE)
     assert all(np.abs(loud[name].samples).max() <= CEILINGS[name] + 1e-6 for name in STEM_NAMES)
-    assert sum(CEILINGS.values()) < 1.0 and np.abs(mix(loud).samples).max() > 0.5
+    assert sum(CEILINGS.values()) < 1.0 and 0.5 < np.abs(mix(loud).samples).max() < 1.0
 
 
 def test_gains_are_fixed():

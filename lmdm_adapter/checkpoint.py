@@ -142,7 +142,9 @@ def _write_files(folder: Path, network: Network, config: Mapping[str, Any]) -> N
 
 
 def _move_into_place(temporary: Path, folder: Path) -> None:
-    temporary.chmod(0o755)
+    temporary.chmod(0o755)  # temporary folders and safetensors files are private, a model is not
+    for file in temporary.iterdir():
+        file.chmod(0o644)
     if not folder.exists():
         os.replace(temporary, folder)
         return

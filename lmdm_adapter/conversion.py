@@ -16,6 +16,7 @@ from lmdm_adapter.hosts.host_object import host_tensors, is_host_object, lend_te
 from lmdm_adapter.hosts.reference import is_reference, reference_config, reference_spec
 from lmdm_adapter.hosts.stable_audio_tools import network_config
 from lmdm_adapter.live import LiveModel
+from lmdm_adapter.network.dit import DiT
 from lmdm_adapter.network.model import CONTROL_PROJECTION, Network, NetworkConfig, build
 from lmdm_adapter.section import LmdmSection, context_controls
 from lmdm_adapter.spec import BlockSpec, Sampling
@@ -68,18 +69,18 @@ def _converted(
     section: LmdmSection,
 ) -> LiveModel:  # fmt: skip
     controls = context_controls(network.dit.io_channels)
+    projection = context_projection(build(network, tensors).dit)
     network = replace(network, dit=replace(network.dit, frame_controls=controls))
     section = replace(section, spec=spec, frame_controls=controls, sampling=UNTRAINED_SAMPLING)
-    tensors = {**tensors, PROJECTION_WEIGHT: context_projection(tensors)}
-    return LiveModel(build(network, tensors), section, host_config=config)
+    return LiveModel(build(network, {**tensors, PROJECTION_WEIGHT: projection}), section, host_config=config)
 
 
-def context_projection(tensors: Mapping[str, Tensor]) -> Tensor:
+def context_projection(dit: DiT) -> Tensor:
     """The fresh frame-control projection `d (1 + c)`: no mask, and latents enter as the model's own input layer takes
     them (pre-convolution, then input projection), so that a context frame first looks like a clean frame.
     """
-    project_in = tensors["model.model.transformer.project_in.weight"].detach()
-    pre_conv = tensors["model.model.preprocess_conv.weight"].detach()[:, :, 0]
+    project_in = dit.transformer.project_in.weight.detach()
+    pre_conv = dit.preprocess_conv.weight.detach()[:, :, 0]
     latents = project_in + project_in @ pre_conv
     return torch.cat([latents.new_zeros(latents.shape[0], 1), latents], dim=1)
 

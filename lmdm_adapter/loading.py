@@ -65,7 +65,10 @@ def _downloaded(hub_id: str) -> Path:
             f"{hub_id} is gated: accept its licence on its hub page, then log in with `hf auth login`."
         ) from None
     except errors.RepositoryNotFoundError:
-        raise LmdmError(f"The hub has no model {hub_id}, or it is private: check the name, or log in.") from None
+        raise LmdmError(f"There is no folder {hub_id}, and no such public model on the hub; check the name.") from None
     except (errors.LocalEntryNotFoundError, OSError) as error:
         reason = type(error).__name__
-        raise LmdmError(f"Cannot reach the hub for {hub_id} ({reason}); go online once, or give a folder.") from None
+        raise LmdmError(
+            f"There is no folder {hub_id}, and the hub cannot be reached for it ({reason}); "
+            "check the path, or go online once."
+        ) from None

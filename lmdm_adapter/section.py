@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.fields import from_json, typed
 from lmdm_adapter.network.conditioners import ConditionerConfig
 from lmdm_adapter.network.model import NetworkConfig
-from lmdm_adapter.spec import BlockSpec, Sampling, from_json
+from lmdm_adapter.spec import BlockSpec, Sampling
 
 FORMAT_VERSION = 1
 CONTEXT_CONTROLS = ("context_mask", "context_latents")
@@ -48,7 +49,7 @@ class LmdmSection:
 
         Raises LmdmError for an unknown key or a newer format.
         """
-        values = dict(config.get("lmdm", {"format_version": FORMAT_VERSION}))
+        values = dict(typed(config.get("lmdm", {"format_version": FORMAT_VERSION}), dict, "lmdm"))
         version = values.pop("format_version", None)
         if version != FORMAT_VERSION:
             raise LmdmError(f"This model has lmdm format_version {version!r}; this package reads {FORMAT_VERSION}.")
@@ -56,8 +57,8 @@ class LmdmSection:
             values["spec"] = from_json(BlockSpec, values["spec"])
         if "sampling" in values:
             values["sampling"] = from_json(Sampling, values["sampling"])
-        values["frame_controls"] = tuple((str(n), int(c)) for n, c in values.get("frame_controls", ()))
-        values["conditioners"] = tuple(from_json(ConditionerConfig, c) for c in values.get("conditioners", ()))
+        conditioners = typed(values.get("conditioners", []), tuple[dict, ...], "lmdm.conditioners")
+        values["conditioners"] = tuple(from_json(ConditionerConfig, entry) for entry in conditioners)
         return from_json(LmdmSection, values)
 
     def extend(self, network: NetworkConfig) -> NetworkConfig:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.fields import from_json as from_json
 
 Regime = Literal["outpaint", "encoder-decoder", "block-causal"]
 Sampler = Literal["pingpong", "euler"]
 Objective = Literal["rectified_flow", "rf_denoiser", "v"]
-
-
-def from_json(cls: type, values: dict[str, Any]) -> Any:
-    """Build a config dataclass from a JSON object; an unknown key is refused by name."""
-    known = {field.name for field in fields(cls)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise LmdmError(f"{cls.__name__} does not know {unknown[0]!r}; its keys are {', '.join(sorted(known))}.")
-    return cls(**values)
 
 
 def require_choice(what: str, value: str, choices: object) -> None:

@@ -22,7 +22,7 @@ LAYERS = (
     ("hosts",),
     ("network",),
     ("masks", "samplers"),
-    ("spec", "state", "audio", "errors"),
+    ("spec", "state", "audio", "fields", "errors"),
 )
 # fmt: on
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.fields import typed
 
 
 class Section:
@@ -16,24 +17,30 @@ class Section:
             raise LmdmError(f"The config's {name} must be an object, got {values!r}.")
         self.name, self.left = name, dict(values)
 
-    def take(self, key: str) -> Any:
-        """A required value."""
+    def take(self, key: str, hint: Any) -> Any:
+        """A required value of the type `hint`."""
         if key not in self.left:
             raise LmdmError(f"The config misses {self.name}.{key}.")
-        return self.left.pop(key)
+        return typed(self.left.pop(key), hint, f"{self.name}.{key}")
 
-    def take_or(self, key: str, default: Any) -> Any:
-        """An optional value."""
-        return self.left.pop(key, default)
+    def take_or(self, key: str, default: Any, hint: Any) -> Any:
+        """An optional value of the type `hint`."""
+        return self.take(key, hint) if key in self.left else default
+
+    def skip(self, *keys: str) -> None:
+        """Take values that do not matter here."""
+        for key in keys:
+            self.left.pop(key, None)
 
     def section(self, key: str, *, optional: bool = False) -> Section:
         """A nested object."""
-        return Section(f"{self.name}.{key}", self.take_or(key, {}) if optional else self.take(key))
+        empty = optional and key not in self.left
+        return Section(f"{self.name}.{key}", {} if empty else self.take(key, dict))
 
     def fixed(self, options: Mapping[str, Any]) -> None:
         """Take options of which only one value is supported."""
         for key, supported in options.items():
-            value = self.take_or(key, supported)
+            value = self.take_or(key, supported, Any)
             if value != supported:
                 raise LmdmError(f"The option {self.name}.{key}={value!r} is not supported; only {supported!r} is.")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.fields import from_json
 from lmdm_adapter.hosts.section import Section
 from lmdm_adapter.network.conditioners import ConditionerConfig
 from lmdm_adapter.network.dit import DiTConfig
@@ -26,6 +27,7 @@ FIXED_DIT_OPTIONS: ConfigDict = {
 DIT_OPTIONS = ("io_channels", "embed_dim", "depth", "num_heads", "cond_token_dim", "project_cond_tokens",
                "global_cond_dim", "project_global_cond")  # fmt: skip
 IGNORED_DIT_OPTIONS = ("zero_init_branch_outputs", "abs_pos_emb_max_length")  # initialisation only; of a refused option
+CONDITIONING_ROUTES = ("cross_attention_cond_ids", "global_cond_ids")
 FIXED_ATTENTION_OPTIONS: ConfigDict = {"differential": False, "feat_scale": False}
 FIXED_DIFFUSION_OPTIONS: ConfigDict = {"type": "dit", "input_concat_ids": [], "prepend_cond_ids": []}
 
@@ -37,13 +39,13 @@ def network_config(config: ConfigDict) -> NetworkConfig:
     missing, unknown or not supported, by name.
     """
     top = Section("model_config", config)
-    top.take_or("training", None), top.take_or("lmdm", None)
-    model_type = top.take("model_type")
+    top.skip("training", "lmdm")
+    model_type = top.take("model_type", str)
     if model_type not in MODEL_TYPES:
         supported = ", ".join(MODEL_TYPES)
         raise LmdmError(f"A {model_type!r} checkpoint cannot stream; supported model types are {supported}.")
-    sample_rate, sample_size = int(top.take("sample_rate")), top.take_or("sample_size", None)
-    channels = int(top.take_or("audio_channels", 2))
+    sample_rate, sample_size = top.take("sample_rate", int), top.take_or("sample_size", None, int)
+    channels = top.take_or("audio_channels", 2, int)
     model = top.section("model")
     top.finish()
     return _model_config(model, sample_rate=sample_rate, sample_size=sample_size, channels=channels)
@@ -51,12 +53,12 @@ def network_config(config: ConfigDict) -> NetworkConfig:
 
 def _model_config(model: Section, *, sample_rate: int, sample_size: int | None, channels: int) -> NetworkConfig:
     diffusion = model.section("diffusion")
-    dit = _dit_config(diffusion.section("config"), objective=diffusion.take_or("diffusion_objective", "v"))
-    cross_ids, global_ids = (tuple(diffusion.take_or(f"{kind}_cond_ids", [])) for kind in ("cross_attention", "global"))
+    dit = _dit_config(diffusion.section("config"), objective=diffusion.take_or("diffusion_objective", "v", str))
+    cross_ids, global_ids = (diffusion.take_or(key, (), tuple[str, ...]) for key in CONDITIONING_ROUTES)
     diffusion.fixed(FIXED_DIFFUSION_OPTIONS)
-    diffusion.take_or("distribution_shift_options", None)  # bends the host's own schedule; ours is a list of levels
+    diffusion.skip("distribution_shift_options")  # bends the host's own schedule; ours is a list of levels
     diffusion.finish()
-    if model.take("io_channels") != dit.io_channels:
+    if model.take("io_channels", int) != dit.io_channels:
         raise LmdmError("model.io_channels and model.diffusion.config.io_channels differ.")
     conditioning = model.section("conditioning", optional=True)
     conditioners, cond_dim, default_keys = _conditioning(conditioning)
@@ -71,31 +73,30 @@ def _model_config(model: Section, *, sample_rate: int, sample_size: int | None, 
 
 def _dit_config(section: Section, *, objective: str) -> DiTConfig:
     attention = section.section("attn_kwargs", optional=True)
-    qk_norm = attention.take_or("qk_norm", "none")
+    qk_norm = attention.take_or("qk_norm", "none", str)
     attention.fixed(FIXED_ATTENTION_OPTIONS)
     attention.finish()
     section.fixed(FIXED_DIT_OPTIONS)
-    for key in IGNORED_DIT_OPTIONS:
-        section.take_or(key, None)
-    required = {key: section.take(key) for key in ("io_channels", "embed_dim", "depth", "num_heads")}
-    optional = {key: section.left.pop(key) for key in DIT_OPTIONS if key in section.left}
+    section.skip(*IGNORED_DIT_OPTIONS)
+    shape = {key: section.left.pop(key) for key in DIT_OPTIONS if key in section.left}
     section.finish()
-    return DiTConfig(**required, **optional, qk_norm=qk_norm, objective=objective)
+    return from_json(DiTConfig, {**shape, "qk_norm": qk_norm, "objective": objective})
 
 
 def _conditioning(section: Section) -> tuple[tuple[ConditionerConfig, ...], int, tuple[tuple[str, str], ...]]:
     if not section.left:
         return (), 0, ()
-    cond_dim = int(section.take("cond_dim"))
-    configs = [_conditioner(Section(f"{section.name}.configs", entry)) for entry in section.take("configs")]
-    default_keys = tuple(section.take_or("default_keys", {}).items())
+    cond_dim = section.take("cond_dim", int)
+    entries = section.take("configs", tuple[dict, ...])
+    configs = [_conditioner(Section(f"{section.name}.configs", entry)) for entry in entries]
+    default_keys = tuple(section.take_or("default_keys", {}, dict).items())
     section.fixed({"pre_encoded_keys": []})
     section.finish()
     return tuple(configs), cond_dim, default_keys
 
 
 def _conditioner(entry: Section) -> ConditionerConfig:
-    built = ConditionerConfig(entry.take("id"), entry.take("type"), dict(entry.take_or("config", {})))
+    built = ConditionerConfig(entry.take("id", str), entry.take("type", str), dict(entry.take_or("config", {}, dict)))
     entry.finish()
     return built
 
@@ -104,9 +105,8 @@ def _pretransform(section: Section, channels: int) -> tuple[OobleckConfig | None
     if not section.left:
         return None, 1.0
     section.fixed({"type": "autoencoder", "enable_grad": False})
-    scale = float(section.take_or("scale", 1.0))
-    for key in ("model_half", "iterate_batch", "chunked"):  # how the host runs it, not what it computes
-        section.take_or(key, None)
+    scale = float(section.take_or("scale", 1.0, float))
+    section.skip("model_half", "iterate_batch", "chunked")  # how the host runs it, not what it computes
     codec = _oobleck(section.section("config"), channels)
     section.finish()
     return codec, scale
@@ -117,15 +117,14 @@ def _oobleck(section: Section, channels: int) -> OobleckConfig:
     decoder, soft_clip = _oobleck_half(section.section("decoder"))
     bottleneck = section.section("bottleneck")
     bottleneck.fixed({"type": "vae", "requires_grad": True})
-    bottleneck.take_or("config", None)
+    bottleneck.skip("config")
     bottleneck.finish()
-    latent_channels, ratio = section.take("latent_dim"), section.take("downsampling_ratio")
-    io_channels = section.take("io_channels")
+    latent_channels, ratio = section.take("latent_dim", int), section.take("downsampling_ratio", int)
+    io_channels = section.take("io_channels", int)
     section.fixed({"pretransform": None, "in_channels": None, "out_channels": None})
     section.finish()
-    config = OobleckConfig(
-        audio_channels=io_channels, latent_channels=latent_channels, soft_clip=soft_clip, **_shape_of(encoder, decoder)
-    )
+    whole = {"audio_channels": io_channels, "latent_channels": latent_channels, "soft_clip": soft_clip}
+    config = from_json(OobleckConfig, {**whole, **_shape_of(encoder, decoder)})
     _refuse_inconsistent(config, encoder, decoder, ratio=ratio, channels=channels)
     return config
 
@@ -133,8 +132,8 @@ def _oobleck(section: Section, channels: int) -> OobleckConfig:
 def _oobleck_half(section: Section) -> tuple[dict[str, Any], bool]:
     """Options of the encoder or decoder, and the clipping that hosts keep beside the decoder's."""
     section.fixed({"type": "oobleck"})
-    section.take_or("requires_grad", None)
-    options, soft_clip = dict(section.take("config")), bool(section.take_or("soft_clip", False))
+    section.skip("requires_grad")
+    options, soft_clip = dict(section.take("config", dict)), section.take_or("soft_clip", False, bool)
     section.finish()
     return options, soft_clip
 

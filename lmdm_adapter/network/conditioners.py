@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.fields import from_json, typed
 from lmdm_adapter.network.text import T5Conditioner
 from lmdm_adapter.network.words import HashedWordsConditioner, WordsConfig
 
@@ -112,25 +113,27 @@ def _number(value: object) -> float:
 
 
 def _hashed_words(output_dim: int, **config: Any) -> HashedWordsConditioner:
-    return HashedWordsConditioner(output_dim, WordsConfig(**config))
+    return HashedWordsConditioner(output_dim, from_json(WordsConfig, config))
 
 
 @dataclass(frozen=True)
 class ConditionerKind:
-    """How one type of conditioner is built, which config keys it knows, and whether hosts know it."""
+    """How one type of conditioner is built, which settings it knows and their types, and whether hosts know it."""
 
     build: Callable[..., nn.Module]
-    keys: frozenset[str]
+    settings: Mapping[str, Any]
     known_to_hosts: bool = True
 
 
 KINDS: Mapping[str, ConditionerKind] = {
-    "number": ConditionerKind(NumberConditioner, frozenset({"min_val", "max_val"})),
-    "int": ConditionerKind(IntConditioner, frozenset({"min_val", "max_val"})),
-    "t5": ConditionerKind(T5Conditioner, frozenset({"t5_model_name", "max_length", "project_out", "enable_grad"})),
+    "number": ConditionerKind(NumberConditioner, {"min_val": float, "max_val": float}),
+    "int": ConditionerKind(IntConditioner, {"min_val": int, "max_val": int}),
+    "t5": ConditionerKind(
+        T5Conditioner, {"t5_model_name": str, "max_length": int, "project_out": bool, "enable_grad": bool}
+    ),
     "hashed_words": ConditionerKind(
         _hashed_words,
-        frozenset({"vocabulary", "buckets", "max_words", "number_min", "number_max"}),
+        get_type_hints(WordsConfig),
         known_to_hosts=False,
     ),
 }
@@ -152,13 +155,14 @@ class ConditionerConfig:
             raise LmdmError(
                 f"The conditioner {self.id!r} has the type {self.type!r}; supported types are {', '.join(KINDS)}."
             )
-        known = KINDS[self.type].keys | {"output_dim"}
-        for key in self.config:
+        known = {**KINDS[self.type].settings, "output_dim": int}
+        for key, value in self.config.items():
             if key not in known:
                 raise LmdmError(
                     f"The {self.type} conditioner {self.id!r} does not know {key!r}; "
                     f"its settings are {', '.join(sorted(known))}."
                 )
+            typed(value, known[key], f"{key} of the conditioner {self.id!r}")
 
     @property
     def known_to_hosts(self) -> bool:

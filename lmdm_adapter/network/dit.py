@@ -41,6 +41,11 @@ class DiTConfig:
 
     def __post_init__(self) -> None:
         require_choice("diffusion objective", self.objective, Objective)
+        for name in ("io_channels", "embed_dim", "depth", "num_heads"):
+            if getattr(self, name) < 1:
+                raise LmdmError(f"A DiT needs {name} of at least 1, got {getattr(self, name)}.")
+        if min(self.cond_token_dim, self.global_cond_dim) < 0:
+            raise LmdmError("cond_token_dim and global_cond_dim must not be negative.")
         if self.embed_dim % self.num_heads:
             raise LmdmError(f"embed_dim {self.embed_dim} is not a multiple of num_heads {self.num_heads}.")
         if self.embed_dim // self.num_heads < MIN_ROTARY_WIDTH:

@@ -37,6 +37,12 @@ class NetworkConfig:
     global_ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.sample_rate < 1 or not 0 < self.codec_scale < float("inf"):
+            raise LmdmError(f"sample_rate {self.sample_rate} and codec scale {self.codec_scale} must be positive.")
+        if self.conditioners and self.cond_dim < 1:
+            raise LmdmError(f"cond_dim must be at least 1, got {self.cond_dim}.")
+        if self.cross_ids and not self.dit.cond_token_dim or self.global_ids and not self.dit.global_cond_dim:
+            raise LmdmError("The config feeds conditioning to a network with cond_token_dim or global_cond_dim of 0.")
         if self.codec is not None and self.codec.latent_channels != self.dit.io_channels:
             raise LmdmError(
                 f"The codec has {self.codec.latent_channels} latent channels, the DiT takes {self.dit.io_channels}."

@@ -20,11 +20,13 @@ from torch import Tensor
 
 from lmdm_adapter.music import HELD_OUT_SEEDS, TRAIN_SEEDS
 from lmdm_adapter.network.oobleck import AudioAutoencoder, OobleckConfig
+from lmdm_adapter.training.calibration import calibrate
 from lmdm_adapter.training.codec_files import CodecFacts, save_codec
 from lmdm_adapter.training.codec_measures import codec_measures, reconstruct, song_excerpts, write_reconstructions
 from lmdm_adapter.training.codec_objective import CodecObjective, CodecWeights
 from lmdm_adapter.training.command import recipe_command
-from lmdm_adapter.training.configs import nest, write_json
+from lmdm_adapter.training.configs import write_json
+from lmdm_adapter.training.journal import counted
 from lmdm_adapter.training.loop import LoopConfig, Trained, train
 from lmdm_adapter.training.songs import AudioCrops, SongFacts, render_songs
 
@@ -57,11 +59,8 @@ class CodecRecipe:
     network: OobleckConfig = field(default_factory=_network)
     weights: CodecWeights = CodecWeights()
     loop: LoopConfig = LoopConfig(
-        steps=8000, learning_rate=1.5e-3, warmup_steps=200, precision="bf16", validate_every_steps=500
+        steps=8000, learning_rate=8e-4, warmup_steps=100, beta1=0.8, precision="bf16", validate_every_steps=500
     )
-
-    def __post_init__(self) -> None:
-        nest(self, network=OobleckConfig, weights=CodecWeights, loop=LoopConfig)
 
 
 def run(config: CodecRecipe, *, stop_after: int | None = None) -> Trained:
@@ -73,16 +72,15 @@ def run(config: CodecRecipe, *, stop_after: int | None = None) -> Trained:
 
     torch.manual_seed(config.seed)
     autoencoder = AudioAutoencoder(config.network)
-    if config.compile:
-        autoencoder.encoder.compile()
-        autoencoder.decoder.compile()
-    objective = CodecObjective(
-        autoencoder, sample_rate=config.sample_rate, weights=config.weights, seed=config.seed
-    )
     crops = AudioCrops(
         songs_folder, train_songs, batch_size=config.batch_size,
         crop_samples=config.crop_frames * config.network.ratio, seed=config.seed,
     )  # fmt: skip
+    calibrate(autoencoder, torch.cat([crops.batch(step) for step in range(4)]))
+    if config.compile:
+        autoencoder.encoder.compile()
+        autoencoder.decoder.compile()
+    objective = CodecObjective(autoencoder, sample_rate=config.sample_rate, weights=config.weights, seed=config.seed)
     excerpts = song_excerpts(songs_folder, held_out, seconds=config.measured_seconds, ratio=config.network.ratio)
 
     def validate(average: Mapping[str, Tensor], _step: int) -> dict[str, float]:
@@ -101,10 +99,9 @@ def run(config: CodecRecipe, *, stop_after: int | None = None) -> Trained:
 
 def _songs(config: CodecRecipe, folder: Path) -> tuple[list[SongFacts], list[SongFacts]]:
     length = {"seconds": config.song_seconds, "sample_rate": config.sample_rate}
-    return (
-        render_songs(folder, TRAIN_SEEDS[: config.train_songs], **length),
-        render_songs(folder, HELD_OUT_SEEDS[: config.held_out_songs], **length),
-    )
+    with counted("rendering songs", config.train_songs) as progress:
+        train_songs = render_songs(folder, TRAIN_SEEDS[: config.train_songs], progress=progress, **length)
+    return train_songs, render_songs(folder, HELD_OUT_SEEDS[: config.held_out_songs], **length)
 
 
 def averaged_autoencoder(network: OobleckConfig, average: Mapping[str, Tensor]) -> AudioAutoencoder:

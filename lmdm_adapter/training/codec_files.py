@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import safetensors.torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.network.oobleck import AudioAutoencoder, OobleckConfig
-from lmdm_adapter.training.configs import nest, read_config, write_json
+from lmdm_adapter.training.configs import read_config, write_json
 from lmdm_adapter.training.files import replacing
 
 
@@ -23,9 +24,6 @@ class CodecFacts:
     network: OobleckConfig
     sample_rate: int
     scale: float
-
-    def __post_init__(self) -> None:
-        nest(self, network=OobleckConfig)
 
 
 def save_codec(folder: Path, facts: CodecFacts, tensors: Mapping[str, Tensor]) -> None:
@@ -41,6 +39,6 @@ def load_codec(folder: Path) -> Codec:
     autoencoder = AudioAutoencoder(facts.network).requires_grad_(False).eval()
     try:
         autoencoder.load_state_dict(safetensors.torch.load_file(folder / "codec.safetensors"))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise LmdmError(f"{folder} holds no codec that fits its codec.json: {str(error).splitlines()[0]}") from error
     return Codec(autoencoder, facts.sample_rate, facts.scale)

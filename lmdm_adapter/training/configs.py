@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.spec import from_json
@@ -14,33 +15,38 @@ from lmdm_adapter.training.files import replacing
 Config = TypeVar("Config")
 
 
-def nest(config: object, **classes: type) -> None:
-    """Turn JSON objects and lists in the named fields of a frozen dataclass into the given classes, in place.
+def build_config(cls: type[Config], values: Mapping[str, Any]) -> Config:
+    """A config from a JSON object; fields that are dataclasses are built from the objects inside it.
 
-    For use in `__post_init__`, before anyone has seen the value. Unknown keys raise LmdmError.
+    Raises LmdmError for an unknown or missing key, wherever it is.
     """
-    for name, cls in classes.items():
-        value = getattr(config, name)
-        if isinstance(value, dict):
-            value = from_json(cls, value)
-        object.__setattr__(config, name, tuple(value) if cls is tuple else value)
+    hints = get_type_hints(cls)
+
+    def built(name: str, value: Any) -> Any:
+        hint = hints.get(name)
+        return build_config(hint, value) if is_dataclass(hint) and isinstance(value, Mapping) else value
+
+    try:
+        return from_json(cls, {name: built(name, value) for name, value in values.items()})
+    except TypeError as error:  # a required field that is not there
+        raise LmdmError(f"{cls.__name__} is not complete: {error}.") from error
 
 
 def read_config(cls: type[Config], path: str | Path) -> Config:
     """A config from a JSON file. Raises LmdmError for a file that is missing, no JSON object, or has unknown keys."""
     try:
-        values = json.loads(Path(path).read_text())
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise LmdmError(f"Cannot read the config {path}: {error.strerror}.") from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise LmdmError(f"The config {path} is no JSON: {error}.") from error
     if not isinstance(values, dict):
         raise LmdmError(f"The config {path} must hold one JSON object, got {type(values).__name__}.")
-    return from_json(cls, values)
+    return build_config(cls, values)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write a dataclass or plain value as indented JSON, whole or not at all."""
-    plain = asdict(value) if hasattr(value, "__dataclass_fields__") else value
+    plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
     with replacing(path) as part:
-        part.write_text(json.dumps(plain, indent=2) + "\n")
+        part.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")

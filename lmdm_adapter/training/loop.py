@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 log = logging.getLogger(__name__)
-Batch = tuple[Tensor, ...]
+Batch = tuple[Any, ...]
+"""Arguments of the objective; tensors are moved to its device, the rest is handed on."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate_at(self.step)
         index = self.step * accelerator.num_processes + accelerator.process_index
-        tensors = tuple(tensor.to(accelerator.device) for tensor in batch(index))
-        losses = self.objective(*tensors, index)
+        parts = (part.to(accelerator.device) if isinstance(part, Tensor) else part for part in batch(index))
+        losses = self.objective(*parts, index)
         accelerator.backward(losses["loss"])
         norm = accelerator.clip_grad_norm_(self.objective.parameters(), config.clip_norm)
         self.optimizer.step()

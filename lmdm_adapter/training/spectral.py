@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 WINDOWS_SAMPLES = (2048, 1024, 512, 256, 128, 64)
 BANDS_PER_WINDOW = {2048: 160, 1024: 96, 512: 64, 256: 32, 128: 16, 64: 8}
-LOG_FLOOR = 1e-4
+LOG_FLOOR = 3e-4
 
 
 class SpectralTerms(NamedTuple):
@@ -79,7 +79,7 @@ def magnitudes(sound: Tensor, window: Tensor) -> Tensor:
 
 
 def log(magnitude: Tensor) -> Tensor:
-    """Natural logarithm with a floor at -80 dB."""
+    """Natural logarithm with a floor at -70 dB."""
     return torch.log(magnitude.clamp(min=LOG_FLOOR))
 
 

@@ -1,0 +1,130 @@
+"""Train an offline text-to-music model on the latents of procedural songs.
+
+    python -m lmdm_adapter.recipes.base --config base.json
+
+1. Encode songs with a codec that the codec recipe trained (once; a stopped encode goes on where it was).
+2. Train a small diffusion transformer on windows: rectified flow, shifted noise levels, prompts dropped now and then.
+3. Save the averaged weights as a checkpoint in the format of stable-audio-tools, in `output`/model, with an example.
+
+Stop it with Ctrl-C or SIGTERM and start it again: it goes on bit for bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+
+from lmdm_adapter.checkpoint import write_checkpoint
+from lmdm_adapter.codec import Codec
+from lmdm_adapter.hosts.stable_audio_tools import network_config
+from lmdm_adapter.network.model import Network
+from lmdm_adapter.samplers import noise, sample
+from lmdm_adapter.section import LmdmSection
+from lmdm_adapter.spec import Sampling
+from lmdm_adapter.training.codec_files import load_codec
+from lmdm_adapter.training.command import recipe_command
+from lmdm_adapter.training.configs import write_json
+from lmdm_adapter.training.files import replacing
+from lmdm_adapter.training.flow_objectives import FlowConfig, OfflineObjective, averaged, set_trainable
+from lmdm_adapter.training.held_out import held_out_loss
+from lmdm_adapter.training.initial import silence_branches
+from lmdm_adapter.training.latents import LatentsConfig, latent_crops
+from lmdm_adapter.training.loop import LoopConfig, Trained, train
+from lmdm_adapter.training.model_config import DiTShape, model_config
+from lmdm_adapter.training.prompts import conditioning_of
+
+
+@dataclass(frozen=True)
+class BaseRecipe:
+    """Everything the run depends on.
+
+    `codec` is the output folder of the codec recipe, `latents` says which songs are encoded and where.
+    `window_frames` is the length of a training window.
+    """
+
+    output: str
+    codec: str
+    latents: LatentsConfig
+    window_frames: int = 256
+    batch_size: int = 16
+    seed: int = 0
+    example_prompt: str = "124 BPM, A minor, house"
+    example_sampling: Sampling = Sampling(steps=50, sampler="euler")
+    network: DiTShape = DiTShape()
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    loop: LoopConfig = LoopConfig(
+        steps=4000, learning_rate=5e-4, warmup_steps=200, beta2=0.999, weight_decay=0.01, precision="bf16",
+        validate_every_steps=500,
+    )  # fmt: skip
+
+
+def run(config: BaseRecipe, *, stop_after: int | None = None) -> Trained:
+    """Train from the start or the last checkpoint to the end, a stop request, or step `stop_after`."""
+    output, codec = Path(config.output), load_codec(Path(config.codec))
+    write_json(output / "recipe.json", config)
+    crops, held_out = latent_crops(config.latents, codec, batch_size=config.batch_size, seed=config.seed)
+    host_config = model_config(codec, config.network, window_frames=config.window_frames)
+    network = new_network(host_config, codec, seed=config.seed)
+    seconds = config.window_frames / codec.frame_rate_hz
+    objective = OfflineObjective(network, config.flow, seconds=seconds)
+
+    def validate(average: dict[str, Tensor], _step: int) -> dict[str, float]:
+        _save(config, averaged(network, average), host_config)
+        return held_out_loss(objective, average, lambda step: held_out.batch(step, config.window_frames))
+
+    trained = train(
+        objective, lambda step: crops.batch(step, config.window_frames), config=config.loop, folder=output,
+        title="base", validate=validate, stop_after=stop_after,
+    )  # fmt: skip
+    if trained.finished:
+        _save(config, averaged(network, trained.average), host_config)
+    return trained
+
+
+def new_network(host_config: dict[str, Any], codec: Codec, *, seed: int) -> Network:
+    """A fresh network around a trained codec; everything but the codec will be trained."""
+    section = LmdmSection.read(host_config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Network(section.extend(network_config(host_config)))
+    silence_branches(network.dit)
+    network.autoencoder.load_state_dict(codec.autoencoder.state_dict())
+    return set_trainable(network)
+
+
+def _save(config: BaseRecipe, network: Network, host_config: dict[str, Any]) -> None:
+    """The checkpoint, and a sound of it beside."""
+    write_checkpoint(Path(config.output) / "model", network, host_config)
+    sound = offline_sound(
+        network, config.example_prompt, frames=config.window_frames, sampling=config.example_sampling, seed=config.seed
+    )
+    with replacing(Path(config.output) / "example.wav") as part:
+        soundfile.write(part, sound.T, network.config.sample_rate, subtype="PCM_16")
+
+
+@torch.no_grad()
+def offline_sound(network: Network, prompt: str, *, frames: int, sampling: Sampling, seed: int) -> np.ndarray:
+    """One window of an offline model in one go, without guidance: `(channels, samples)`."""
+    config = network.config
+    codec = Codec(network.autoencoder, config.sample_rate, config.codec_scale)
+    told = conditioning_of(network, [prompt], seconds=frames / codec.frame_rate_hz, device=torch.device("cpu"))
+    shape = (1, codec.latent_channels, frames)
+
+    def velocity(x: Tensor, t: float) -> Tensor:
+        return network.dit(x, torch.full((1,), t), cross=told.cross, global_cond=told.global_cond)
+
+    latents = sample(
+        velocity, noise(seed, 0, 0, "denoise", shape=shape), sampling=sampling,
+        objective=config.dit.objective, fresh_noise=lambda step: noise(seed, 0, step, "denoise", shape=shape),
+    )  # fmt: skip
+    return codec.decode(latents)[0].clamp(-1.0, 1.0).numpy()
+
+
+if __name__ == "__main__":
+    recipe_command(BaseRecipe, run)

@@ -1,0 +1,115 @@
+"""Turn an offline model into one that streams: convert it, then train it block by block on what it will play.
+
+    python -m lmdm_adapter.recipes.finetune --config finetune.json
+
+1. Encode songs with the base model's own codec (latents that are there already are used).
+2. Convert the base and train every block of long sequences at once, on the computation that streams: context drops,
+   one noise level per block, block lengths off by a frame now and then.
+3. Save the averaged weights as a live model in `output`/model, with an example.
+
+Stop it with Ctrl-C or SIGTERM and start it again: it goes on bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from torch import Tensor
+
+from lmdm_adapter.codec import Codec
+from lmdm_adapter.conversion import convert
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.live import LiveModel
+from lmdm_adapter.spec import BlockSpec, Sampling
+from lmdm_adapter.training.command import recipe_command
+from lmdm_adapter.training.configs import write_json
+from lmdm_adapter.training.draws import numpy_draws
+from lmdm_adapter.training.drops import block_lengths
+from lmdm_adapter.training.files import replacing
+from lmdm_adapter.training.flow_objectives import BlockObjective, FlowConfig, averaged, rebuilt, set_trainable
+from lmdm_adapter.training.held_out import held_out_loss
+from lmdm_adapter.training.latents import LatentCrops, LatentsConfig, latent_crops
+from lmdm_adapter.training.loop import Batch, LoopConfig, Trained, train
+
+
+@dataclass(frozen=True)
+class FinetuneRecipe:
+    """Everything the run depends on.
+
+    `base` is an offline checkpoint in a host's format, `latents` is as in the base recipe.
+    `blocks` is the length of a training sequence. `sampling` is how the saved model plays unless it is told otherwise.
+    """
+
+    output: str
+    base: str
+    latents: LatentsConfig
+    spec: BlockSpec = BlockSpec(block_frames=12, context_blocks=16)
+    blocks: int = 24
+    batch_size: int = 8
+    seed: int = 0
+    sampling: Sampling = Sampling(steps=8, sampler="euler")
+    example_prompt: str = "124 BPM, A minor, house"
+    example_seconds: float = 12.0
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    loop: LoopConfig = LoopConfig(
+        steps=3000, learning_rate=2e-4, warmup_steps=100, beta2=0.999, precision="bf16", validate_every_steps=500
+    )
+
+    def __post_init__(self) -> None:
+        if self.blocks < 2:
+            raise LmdmError(f"A training sequence needs at least 2 blocks, got {self.blocks}.")
+
+
+def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
+    """Train from the base or the last checkpoint to the end, a stop request, or step `stop_after`."""
+    output = Path(config.output)
+    live = convert(config.base, config.spec)
+    write_json(output / "recipe.json", config)
+    codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
+    crops, held_out = latent_crops(config.latents, codec, batch_size=config.batch_size, seed=config.seed)
+    live = replace(live, network=set_trainable(rebuilt(live.network)))
+    objective = BlockObjective(live.network, config.flow, spec=config.spec, seconds=live.window_seconds)
+
+    def validate(average: dict[str, Tensor], step: int) -> dict[str, float]:
+        _save(config, live, average, step)
+        return held_out_loss(objective, average, batches(config, held_out))
+
+    trained = train(
+        objective, batches(config, crops), config=config.loop, folder=output, title="finetune", validate=validate,
+        stop_after=stop_after,
+    )  # fmt: skip
+    if trained.finished:
+        _save(config, live, trained.average, trained.step)
+    return trained
+
+
+def batches(config: FinetuneRecipe, crops: LatentCrops) -> Callable[[int], Batch]:
+    """Batches of the block objective: latents `b c n`, prompts, and the block lengths that add up to n."""
+
+    def batch(step: int) -> Batch:
+        lengths = block_lengths(
+            config.blocks, block_frames=config.spec.block_frames, drops=config.flow.drops,
+            draws=numpy_draws(config.seed, step, "block lengths"),
+        )  # fmt: skip
+        return (*crops.batch(step, sum(lengths)), lengths)
+
+    return batch
+
+
+def _save(config: FinetuneRecipe, live: LiveModel, average: dict[str, Tensor], step: int) -> None:
+    """The live model with averaged weights, and a stream of it beside."""
+    section = replace(live.section, trained_steps=step, sampling=config.sampling)
+    trained = LiveModel(averaged(live.network, average), section, live.host_config)
+    trained.save(Path(config.output) / "model")
+    pieces = trained.stream(config.example_prompt, config.example_seconds, seed=config.seed)
+    sound = np.concatenate([piece.samples for piece in pieces], axis=1).clip(-1.0, 1.0)
+    with replacing(Path(config.output) / "example.wav") as part:
+        soundfile.write(part, sound.T, trained.codec.sample_rate, subtype="PCM_16")
+
+
+if __name__ == "__main__":
+    recipe_command(FinetuneRecipe, run)

@@ -1,0 +1,115 @@
+"""What diffusion models are trained for: the velocity of noisy latents, offline and block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.network.model import Network
+from lmdm_adapter.network.parallel import parallel_velocity
+from lmdm_adapter.spec import BlockSpec
+from lmdm_adapter.training.draws import normal, torch_draws
+from lmdm_adapter.training.drops import DropConfig, kept_blocks
+from lmdm_adapter.training.flow import noised, per_frame, shifted_levels
+from lmdm_adapter.training.prompts import conditioning_of, with_dropped_prompts
+
+SHORT_WINDOW_SHIFT = 0.5  # arXiv 2605.22717: the odds of noise are multiplied by e^0.5 for windows up to 256 frames
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """Noise and drops of a flow objective; `seed` fixes all its draws."""
+
+    shift: float = SHORT_WINDOW_SHIFT
+    drops: DropConfig = field(default_factory=DropConfig)
+    seed: int = 0
+
+
+class OfflineObjective(nn.Module):
+    """Rectified flow over whole windows with the host's own forward; trains the DiT and its conditioners."""
+
+    def __init__(self, network: Network, config: FlowConfig, *, seconds: float) -> None:
+        super().__init__()
+        self.network, self.config, self.seconds = _flow_network(network), config, seconds
+
+    def forward(self, latents: Tensor, prompts: Sequence[str], step: int) -> dict[str, Tensor]:
+        """The loss on latents `b c n`: mean squared error of the velocity."""
+        config, device = self.config, latents.device
+        told = conditioning_of(self.network, prompts, seconds=self.seconds, device=device)
+        cross = with_dropped_prompts(told.cross, drops=config.drops, seed=config.seed, step=step)
+        generator = torch_draws(config.seed, step, "levels")
+        t = shifted_levels((len(latents),), mu=config.shift, generator=generator).to(device)
+        eps = normal(latents.shape, seed=config.seed, step=step, purpose="noise", device=device)
+        mixed = noised(latents, t, eps)
+        velocity = self.network.dit(mixed.x_t, t, cross=cross, global_cond=told.global_cond)
+        return {"loss": F.mse_loss(velocity.float(), mixed.velocity)}
+
+
+class BlockObjective(nn.Module):
+    """Rectified flow on every block of a sequence at once, through the parallel forward that equals play (law 2)."""
+
+    def __init__(self, network: Network, config: FlowConfig, *, spec: BlockSpec, seconds: float) -> None:
+        super().__init__()
+        self.network, self.config = _flow_network(network), config
+        self.spec, self.seconds = spec, seconds
+
+    def forward(
+        self, latents: Tensor, prompts: Sequence[str], lengths_frames: tuple[int, ...], step: int
+    ) -> dict[str, Tensor]:
+        """The loss on latents `b c n` cut into blocks; one noise level and one context drop per block."""
+        config, spec, device = self.config, self.spec, latents.device
+        told = conditioning_of(self.network, prompts, seconds=self.seconds, device=device)
+        cross = with_dropped_prompts(told.cross, drops=config.drops, seed=config.seed, step=step)
+        shape = (len(latents), len(lengths_frames))
+        t = shifted_levels(shape, mu=config.shift, generator=torch_draws(config.seed, step, "levels")).to(device)
+        eps = normal(latents.shape, seed=config.seed, step=step, purpose="noise", device=device)
+        mixed = noised(latents, per_frame(t, lengths_frames), eps)
+        kept = kept_blocks(
+            *shape, context_blocks=spec.context_blocks, drops=config.drops,
+            generator=torch_draws(config.seed, step, "context drops"),
+        )  # fmt: skip
+        velocity = parallel_velocity(
+            self.network.dit, latents, mixed.x_t, t, lengths_frames=lengths_frames,
+            context_blocks=spec.context_blocks, prefix_distance=spec.prefix_distance, cross=cross,
+            global_cond=told.global_cond, kept_blocks=kept.to(device),
+        )  # fmt: skip
+        return {"loss": F.mse_loss(velocity.float(), mixed.velocity)}
+
+
+def _flow_network(network: Network) -> Network:
+    objective = network.config.dit.objective
+    if objective == "v":
+        raise LmdmError("This recipe trains rectified flows; the v objective of this model is not supported here.")
+    return network
+
+
+def set_trainable(network: Network) -> Network:
+    """Let everything learn but the codec; for networks that own their tensors. Returns the network."""
+    network.requires_grad_(True)
+    if network.config.codec is not None:
+        network.autoencoder.requires_grad_(False)
+    return network
+
+
+def rebuilt(network: Network) -> Network:
+    """A copy on the CPU whose buffers are buffers again: a converted network holds all its tensors as parameters, and
+    training those would bend rotary frequencies and the constant `beta` of norms.
+    """
+    copied = Network(network.config)
+    copied.load_state_dict({name: value.detach().cpu() for name, value in network.state_dict().items()})
+    return copied
+
+
+def averaged(network: Network, average: dict[str, Tensor]) -> Network:
+    """A copy of the network with the averaged weights of an objective (names begin with `network.`), for inference."""
+    copied = rebuilt(network).requires_grad_(False).eval()
+    parameters = dict(copied.named_parameters())
+    with torch.no_grad():
+        for name, value in average.items():
+            parameters[name.removeprefix("network.")].copy_(value)
+    return copied

@@ -1,0 +1,144 @@
+"""The whole chain in miniature: songs, codec, latents, base, conversion, fine-tuning, stream."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import lmdm_adapter as lmdm
+from lmdm_adapter.checkpoint import MODEL_NAME, read_tensors
+from lmdm_adapter.network.oobleck import OobleckConfig
+from lmdm_adapter.recipes import base, codec, finetune
+from lmdm_adapter.recipes.base import BaseRecipe
+from lmdm_adapter.recipes.codec import CodecRecipe
+from lmdm_adapter.recipes.finetune import FinetuneRecipe
+from lmdm_adapter.training.codec_files import load_codec
+from lmdm_adapter.training.journal import read_log
+from lmdm_adapter.training.latents import LatentCrops, LatentsConfig, encode_songs
+from lmdm_adapter.training.loop import LoopConfig
+from lmdm_adapter.training.model_config import DiTShape
+
+RATE = 8000
+SPEC = lmdm.BlockSpec(block_frames=4, context_blocks=3)
+
+
+def loop(steps: int, rate: float = 2e-3) -> LoopConfig:
+    return LoopConfig(
+        steps=steps, learning_rate=rate, warmup_steps=2, average_decay=0.9, log_every_steps=1,
+        validate_every_steps=steps, cpu=True,
+    )  # fmt: skip
+
+
+def codec_recipe(folder: Path) -> CodecRecipe:
+    shape = OobleckConfig(audio_channels=1, channels=4, c_mults=(2, 4), strides=(8, 8), latent_channels=4)
+    return CodecRecipe(
+        output=str(folder / "codec"), songs=str(folder / "songs"), sample_rate=RATE, train_songs=2, held_out_songs=1,
+        song_seconds=2.0, batch_size=2, crop_frames=32, measured_seconds=1.0, network=shape, loop=loop(4),
+    )  # fmt: skip
+
+
+def base_recipe(folder: Path) -> BaseRecipe:
+    latents = LatentsConfig(str(folder / "latents"), str(folder / "songs"), 3, 1, 2.0)
+    return BaseRecipe(
+        output=str(folder / "base"), codec=str(folder / "codec"), latents=latents, window_frames=16, batch_size=4,
+        network=DiTShape(embed_dim=64, depth=2, num_heads=2, cond_dim=16, word_buckets=64),
+        example_sampling=lmdm.Sampling(steps=2, sampler="euler"), loop=loop(16),
+    )  # fmt: skip
+
+
+def finetune_recipe(folder: Path) -> FinetuneRecipe:
+    return FinetuneRecipe(
+        output=str(folder / "live"), base=str(folder / "base" / "model"), latents=base_recipe(folder).latents,
+        spec=SPEC, blocks=6, batch_size=2, sampling=lmdm.Sampling(steps=2, sampler="euler"), example_seconds=0.5,
+        loop=loop(4),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one whole miniature training."""
+    folder = tmp_path_factory.mktemp("chain")
+    assert codec.run(codec_recipe(folder)).finished
+    assert base.run(base_recipe(folder)).finished
+    assert finetune.run(finetune_recipe(folder)).finished
+    return folder
+
+
+def played(live: lmdm.LiveModel, seconds: float) -> np.ndarray:
+    """The first seconds of a stream, `(channels, samples)`."""
+    pieces = live.stream("124 BPM, A minor, house", seconds, seed=3, sampling=lmdm.Sampling(steps=2))
+    return np.concatenate([piece.samples for piece in pieces], axis=1)
+
+
+def test_the_trained_model_streams(chain: Path) -> None:
+    live = lmdm.load(chain / "live" / "model")
+    assert live.section.trained_steps == 4 and live.spec == SPEC
+    sound = played(live, 1.0)
+    assert sound.shape == (1, RATE) and np.isfinite(sound).all() and sound.std() > 0.0
+
+
+def test_the_stream_follows_the_trained_weights(chain: Path) -> None:
+    untrained = lmdm.convert(chain / "base" / "model", SPEC)
+    trained = lmdm.load(chain / "live" / "model")
+    first, second = (played(live, 0.2) for live in (untrained, trained))
+    assert first.shape == second.shape and not np.allclose(first, second, atol=1e-4)
+
+
+def test_training_leaves_constants_alone(chain: Path) -> None:
+    before, after = (read_tensors(chain / stage / "model" / MODEL_NAME) for stage in ("base", "live"))
+    constant = [name for name in before if name.endswith(("inv_freq", "beta")) and name.startswith("model.")]
+    assert constant and all(torch.equal(before[name], after[name]) for name in constant)
+    moved = [name for name in before if name.startswith("model.") and name not in constant]
+    assert all(not torch.equal(before[name], after[name]) for name in moved)
+
+
+def test_each_stage_leaves_what_the_next_needs(chain: Path) -> None:
+    for name in ("codec/codec.safetensors", "codec/loss.png", "codec/reconstructions/reconstruction-0.wav",
+                 "base/model/model.safetensors", "base/model/adapter.safetensors", "base/example.wav",
+                 "live/model/model.safetensors", "live/example.wav", "live/log.jsonl"):  # fmt: skip
+        assert (chain / name).stat().st_size > 0, name
+    assert not [path for path in chain.rglob(".*") if path.is_file()]
+
+
+def test_base_loss_falls(chain: Path) -> None:
+    losses = [record["loss"] for record in read_log(chain / "base")]
+    assert sum(losses[-4:]) < sum(losses[:4])
+
+
+def test_codec_is_the_same_in_all_stages(chain: Path) -> None:
+    alone = load_codec(chain / "codec")
+    tensors = read_tensors(chain / "live" / "model" / MODEL_NAME)
+    for name, value in alone.autoencoder.state_dict().items():
+        assert torch.equal(tensors[f"pretransform.model.{name}"], value)
+    assert lmdm.load(chain / "live" / "model").codec.scale == alone.scale
+
+
+def test_latents_have_unit_deviation_and_batches_repeat(chain: Path) -> None:
+    codec_, recipe = load_codec(chain / "codec"), base_recipe(chain)
+    paths = encode_songs(codec_, Path(recipe.latents.folder), range(3), seconds=2.0)
+    crops = LatentCrops(paths, batch_size=8, seed=0)
+    batch = crops.batch(5, 16)
+    assert batch.latents.shape == (8, 4, 16) and 0.3 < batch.latents.std() < 3.0
+    again = LatentCrops(paths, batch_size=8, seed=0).batch(5, 16)
+    assert torch.equal(batch.latents, again.latents) and batch.prompts == again.prompts
+    assert crops.batch(6, 16).prompts != batch.prompts
+
+
+def test_latents_of_another_codec_are_refused(chain: Path) -> None:
+    codec_, recipe = load_codec(chain / "codec"), base_recipe(chain)
+    with pytest.raises(lmdm.LmdmError, match="another codec"):
+        encode_songs(replace(codec_, scale=codec_.scale * 2), Path(recipe.latents.folder), range(1), seconds=2.0)
+
+
+@pytest.mark.parametrize(("run", "recipe"), [(base.run, base_recipe), (finetune.run, finetune_recipe)])
+def test_resumed_equals_uninterrupted(chain: Path, tmp_path: Path, run: object, recipe: object) -> None:
+    whole = recipe(chain)  # type: ignore[operator]
+    parts = replace(whole, output=str(tmp_path / "parts"))
+    assert not run(parts, stop_after=2).finished  # type: ignore[operator]
+    assert run(parts).finished  # type: ignore[operator]
+    first, second = (read_tensors(Path(c.output) / "model" / MODEL_NAME) for c in (whole, parts))
+    assert all(torch.equal(first[name], second[name]) for name in first)

@@ -1,0 +1,100 @@
+"""The training loop: resuming is exact, SIGTERM saves, bad runs are refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.training.draws import normal, torch_draws
+from lmdm_adapter.training.journal import read_log
+from lmdm_adapter.training.loop import LoopConfig, Trained, train
+
+CONFIG = LoopConfig(steps=8, learning_rate=1e-2, warmup_steps=2, average_decay=0.9, log_every_steps=2, cpu=True)
+
+
+class Line(nn.Module):
+    """Fits a line to points that are drawn per step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+
+    def forward(self, x: Tensor, step: int) -> dict[str, Tensor]:
+        noise = normal(x.shape, seed=5, step=step, purpose="noise", device=x.device)
+        return {"loss": (self.layer(x + 0.1 * noise) - x.sum(1, keepdim=True)).square().mean()}
+
+
+def points(step: int) -> tuple[Tensor]:
+    return (torch.randn(4, 3, generator=torch_draws(0, step, "points")),)
+
+
+def fit(folder: Path, *, config: LoopConfig = CONFIG, stop_after: int | None = None) -> tuple[Trained, Line]:
+    torch.manual_seed(0)
+    line = Line()
+    return train(line, points, config=config, folder=folder, title="line", stop_after=stop_after), line
+
+
+def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path) -> None:
+    whole, line = fit(tmp_path / "whole")
+    first, half = fit(tmp_path / "parts", stop_after=3)
+    assert (first.step, first.finished) == (3, False)
+    second, resumed = fit(tmp_path / "parts")
+    assert (second.step, second.finished) == (8, True)
+    assert torch.equal(line.layer.weight, resumed.layer.weight)
+    assert not torch.equal(half.layer.weight, resumed.layer.weight)
+    assert all(torch.equal(whole.average[name], second.average[name]) for name in whole.average)
+
+
+def test_average_lags_behind_the_weights(tmp_path: Path) -> None:
+    trained, line = fit(tmp_path)
+    assert not torch.equal(trained.average["layer.weight"], line.layer.weight)
+
+
+def test_sigterm_saves_and_stops(tmp_path: Path) -> None:
+    def terminate_at_4(step: int) -> tuple[Tensor]:
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return points(step)
+
+    torch.manual_seed(0)
+    stopped = train(Line(), terminate_at_4, config=CONFIG, folder=tmp_path, title="line")
+    assert (stopped.step, stopped.finished) == (5, False)
+    assert fit(tmp_path)[0].finished
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_log_and_picture(tmp_path: Path) -> None:
+    fit(tmp_path)
+    assert [record["step"] for record in read_log(tmp_path)] == [2, 4, 6, 8]
+    assert (tmp_path / "loss.png").stat().st_size > 0
+
+
+def test_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    fit(tmp_path, stop_after=2)
+    with pytest.raises(LmdmError, match="does not fit"):
+        train(nn.Sequential(nn.Linear(2, 2)), points, config=CONFIG, folder=tmp_path, title="other")
+
+
+def test_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(LmdmError, match="loss is nan"):
+        train(Line(), lambda step: (torch.full((4, 3), torch.nan),), config=CONFIG, folder=tmp_path, title="line")
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    config = LoopConfig(steps=100, learning_rate=1.0, warmup_steps=10, final_share=0.1)
+    rates = [config.learning_rate_at(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0)
+    assert rates[9] == pytest.approx(1.0) and rates[55] == pytest.approx(0.55, abs=0.01)
+    assert rates[99] == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("values", [{"steps": 0}, {"precision": "bf8"}, {"learning_rate": 0.0}])
+def test_bad_settings_are_refused(values: dict[str, object]) -> None:
+    with pytest.raises(LmdmError):
+        LoopConfig(**values)  # type: ignore[arg-type]

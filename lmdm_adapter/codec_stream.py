@@ -1,10 +1,11 @@
 """Streaming decode: latents in as they come, audio out as soon as it is final, or nearly so.
 
 With a look-ahead of `codec.hold_back_frames` the audio is final when it leaves, and all of it together is the one-shot
-decode. With less, the last frames of a piece hear latents that have not come yet. Those are taken to repeat the newest
-one, which is closer to music than the decoder's own zeros. The next decode knows better, and takes over in a crossfade
-that starts at the border: no older decode is nearer the truth before it, and after it the guess only gets worse, so the
-fade is short. Both decode the same latents, so their gains sum to one (raised cosine), not their powers.
+decode. With less, the last frames of a piece were decoded without all they hear: in place of what has not come yet they
+hear the decoder's zeros, as at the end of every clip it was trained on (repeating or averaging the newest latents was
+measured to be no nearer). The next decode knows better, and takes over in a crossfade that starts at the border: no
+older decode is nearer the truth before it, and after it the old decode only gets worse, so the fade is short. Both
+decode the same latents, so their gains sum to one (raised cosine), not their powers.
 """
 
 from __future__ import annotations
@@ -83,16 +84,17 @@ def flush(codec: Codec, state: CodecState) -> tuple[Tensor, CodecState]:
 
 
 def low_latency_frames(codec: Codec) -> int:
-    """A look-ahead whose borders are inaudible without measuring: two frames less than exact mode.
+    """The default look-ahead of low-latency mode: two frames less than exact mode.
 
-    `codec_residual.calibrated_look_ahead_frames` finds a shorter one for a given codec and its music.
+    Residuals were -59 to -82 dB of peak on four-stage codecs early in their training; how fast a decoder forgets is up
+    to its weights, so `codec_residual.calibrated_look_ahead_frames` measures the least look-ahead for a given codec.
     """
     return max(codec.hold_back_frames - MARGIN_FRAMES, 0)
 
 
 def crossfade_samples(codec: Codec, look_ahead_frames: int) -> int:
-    """Length of the crossfade after a border; in exact mode there is nothing to hide."""
-    if look_ahead_frames == codec.hold_back_frames:
+    """Length of the crossfade after a border: none in exact mode (nothing to hide) or without look-ahead (no tail)."""
+    if look_ahead_frames in (0, codec.hold_back_frames):
         return 0
     return round(CROSSFADE_FRAMES * codec.frame_samples)
 
@@ -102,10 +104,9 @@ def _decode_until(codec: Codec, state: CodecState, border: int, *, ended: bool) 
     if border == state.frames_out:
         return state.tail[..., :0], state.tail
     tail_samples = 0 if ended else crossfade_samples(codec, state.look_ahead_frames)
-    missing = 0 if ended else codec.hold_back_frames - state.look_ahead_frames
     window_start = state.frames_in - state.latents.shape[-1]
     audio = codec.decode_frames(
-        torch.cat((state.latents, state.latents[..., -1:].expand(-1, -1, missing)), dim=-1),
+        state.latents,
         first_frame=state.frames_out - window_start,
         last_frame=border - window_start + -(-tail_samples // codec.frame_samples),
     )

@@ -21,7 +21,7 @@ class CodecWeights:
     log_magnitude: float = 0.3
     magnitude: float = 0.3
     waveform: float = 1.0
-    kl: float = 2e-3
+    kl: float = 1e-2
     kl_warmup_steps: int = 500
 
 

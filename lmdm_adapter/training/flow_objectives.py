@@ -82,8 +82,8 @@ class BlockObjective(nn.Module):
 
 
 def _flow_network(network: Network) -> Network:
-    objective = network.config.dit.objective
-    if objective == "v":
+    """The network itself; refuses one that is no rectified flow."""
+    if network.config.dit.objective == "v":
         raise LmdmError("This recipe trains rectified flows; the v objective of this model is not supported here.")
     return network
 

@@ -33,7 +33,7 @@ Batch = tuple[Any, ...]
 class LoopConfig:
     """How long and how fast: `steps` of AdamW, a linear warm-up, then half a cosine down to `final_share` of the rate.
 
-    `precision` is "no" (fp32), "bf16" or "fp16" autocast. A checkpoint is written every `checkpoint_minutes`, at the
+    `precision` is "no" (fp32) or "bf16" autocast. A checkpoint is written every `checkpoint_minutes`, at the
     end, and on SIGTERM or Ctrl-C; a run whose folder holds one goes on from it, bit for bit as if never stopped.
     """
 
@@ -55,8 +55,8 @@ class LoopConfig:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise LmdmError(f"A training needs at least 1 step, got {self.steps}.")
-        if self.precision not in ("no", "bf16", "fp16"):
-            raise LmdmError(f"Unknown precision {self.precision!r}; choose no, bf16 or fp16.")
+        if self.precision not in ("no", "bf16"):
+            raise LmdmError(f"Unknown precision {self.precision!r}; choose no or bf16.")
         if not self.learning_rate > 0.0:
             raise LmdmError(f"The learning rate must be positive, got {self.learning_rate}.")
 

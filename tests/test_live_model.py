@@ -215,6 +215,15 @@ def test_a_stream_may_change_its_block_length() -> None:
     assert samples == (38 - live.codec.hold_back_frames) * live.codec.frame_samples
 
 
+def test_buffers_stay_buffers(tmp_path: Path) -> None:
+    """Rotary frequencies and the constant beta of norms are loaded, not learned."""
+    live = tiny_live()
+    live.save(tmp_path / "model")
+    loaded = lmdm.load(tmp_path / "model").network
+    assert dict(loaded.named_buffers()).keys() == dict(live.network.named_buffers()).keys()
+    assert not any(name.endswith(("inv_freq", "beta")) and "norm" in name for name, _ in loaded.named_parameters())
+
+
 def test_a_copy_has_tensors_of_its_own() -> None:
     live = tiny_live()
     copied = live.copied()

@@ -98,7 +98,7 @@ def _refuse_unfed(config: NetworkConfig) -> None:
 
 
 def build(config: NetworkConfig, tensors: Mapping[str, Tensor]) -> Network:
-    """A network whose parameters *are* `tensors`, strictly: nothing is copied, renamed, missing or left over.
+    """A network whose parameters and buffers *are* `tensors`, strictly: nothing is copied, renamed, missing or left over.
 
     Parameters do not require gradients; the caller's tensors keep their own flags. Raises LmdmError naming the
     first key that is missing, unknown or of another shape.
@@ -106,7 +106,11 @@ def build(config: NetworkConfig, tensors: Mapping[str, Tensor]) -> Network:
     with torch.device("meta"):
         network = Network(config)
     _refuse_mismatch(network.state_dict(), tensors)
-    owned = {key: nn.Parameter(value.detach(), requires_grad=False) for key, value in tensors.items()}
+    learned = dict(network.named_parameters())
+    owned = {
+        key: nn.Parameter(value.detach(), requires_grad=False) if key in learned else value.detach()
+        for key, value in tensors.items()
+    }
     network.load_state_dict(owned, strict=True, assign=True)
     return network.requires_grad_(False).eval()
 

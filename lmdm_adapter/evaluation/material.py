@@ -1,0 +1,73 @@
+"""Real music for the evaluation: training songs, held-out songs, and held-out songs that lend their prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from lmdm_adapter.audio import Audio
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.music import HELD_OUT_SEEDS, TRAIN_SEEDS, Song, compose, mix, render
+
+SCANNED_SONGS = 4000
+"""Seeds of this many songs belong to one seed of an evaluation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A held-out song: what it is, and how it sounds."""
+
+    song: Song
+    audio: Audio
+
+
+@dataclass(frozen=True)
+class Format:
+    """How clips sound: length, rate, channels (a mono song on all of them)."""
+
+    seconds: float
+    sample_rate: int
+    channels: int = 1
+
+    def render(self, song: Song) -> Audio:
+        """The first seconds of a song."""
+        audio = mix(render(song, self.sample_rate, seconds=self.seconds))
+        return Audio(np.repeat(audio.samples, self.channels, axis=0), self.sample_rate)
+
+
+def training_sounds(count: int, form: Format, *, seed: int) -> Iterator[Audio]:
+    """Songs that training may have heard."""
+    for number in _numbers(TRAIN_SEEDS, seed, count):
+        yield form.render(compose(number, seconds=form.seconds))
+
+
+def prompt_songs(count: int, *, seconds: float, seed: int) -> list[Song]:
+    """Held-out songs of `count` different tempos. Raises LmdmError when there are not that many tempos."""
+    found: dict[int, Song] = {}
+    for song in _held_out(seconds, seed):
+        found.setdefault(song.tempo_bpm, song)
+        if len(found) == count:
+            return list(found.values())
+    raise LmdmError(f"Held-out songs have {len(found)} different tempos; {count} prompts are too many.")
+
+
+def held_out_sounds(count: int, form: Format, *, seed: int, without: Iterable[Song] = ()) -> Iterator[Audio]:
+    """Held-out songs other than those of `without`."""
+    taken = {song.seed for song in without}
+    songs = (song for song in _held_out(form.seconds, seed) if song.seed not in taken)
+    for song in islice(songs, count):
+        yield form.render(song)
+
+
+def _held_out(seconds: float, seed: int) -> Iterator[Song]:
+    for number in _numbers(HELD_OUT_SEEDS, seed, SCANNED_SONGS):
+        yield compose(number, seconds=seconds)
+
+
+def _numbers(seeds: range, seed: int, count: int) -> list[int]:
+    """`count` consecutive song seeds; another `seed` begins at other songs."""
+    first = seed * SCANNED_SONGS
+    return [seeds[(first + index) % len(seeds)] for index in range(count)]

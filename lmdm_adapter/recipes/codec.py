@@ -59,7 +59,7 @@ class CodecRecipe:
     network: OobleckConfig = field(default_factory=_network)
     weights: CodecWeights = CodecWeights()
     loop: LoopConfig = LoopConfig(
-        steps=8000, learning_rate=8e-4, warmup_steps=100, beta1=0.8, precision="bf16", validate_every_steps=500
+        steps=8000, learning_rate=6e-4, warmup_steps=100, beta1=0.8, precision="bf16", validate_every_steps=500
     )
 
 

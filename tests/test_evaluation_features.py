@@ -78,6 +78,15 @@ def test_pulses_repeat_at_their_tempo_and_not_between():
     assert rhythm[90] < 0.2 and rhythm[160] < 0.2
 
 
+def test_a_tone_that_comes_and_goes_changes_by_its_level():
+    # 20 dB up and down every 0.1 s: 20 changes in 2 s, spread over the 196 steps between 10 ms frames.
+    gate = np.where(np.arange(2 * RATE) // (RATE // 10) % 2 == 0, 1.0, 0.1)
+    features = window_features(audio((sine(1000.0, 2.0) * gate).astype(np.float32)))[0]
+    loudest = int(features[MEAN].argmax())
+    assert features[CHANGE][loudest] == pytest.approx(20.0 * 20 / 196, rel=0.15)
+    assert features[DEVIATION][loudest] == pytest.approx(10.0, rel=0.15)
+
+
 def test_a_window_depends_on_its_own_samples_alone():
     samples = pulses(97.0, 6.0) + sine(300.0, 6.0, gain=0.1)
     whole = window_features(audio(samples))

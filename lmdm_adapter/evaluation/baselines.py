@@ -27,8 +27,7 @@ def untrained(live: LiveModel, *, seed: int) -> LiveModel:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in network.dit.named_parameters():
-            if not name.endswith("inv_freq"):
-                parameter.copy_(_drawn(name, parameter, generator))
+            parameter.copy_(_drawn(name, parameter, generator))
     return LiveModel(network, live.section, live.host_config)
 
 

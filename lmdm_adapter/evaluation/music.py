@@ -9,7 +9,7 @@ through the codec: what this model would reach if its latents were perfect.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -29,12 +29,16 @@ from lmdm_adapter.evaluation.frechet import (
     require_windows,
 )
 from lmdm_adapter.evaluation.material import Clip, Format, held_out_sounds, prompt_songs, training_sounds
+from lmdm_adapter.evaluation.rollouts import stream_together
 from lmdm_adapter.evaluation.tempo import LEAST_SECONDS, TempoMatches, estimate_tempo, tempo_matches
 from lmdm_adapter.live import LiveModel
 
 Progress = Callable[[str, int, int], None]
-Source = Callable[[int, Clip], Audio]
-"""Makes the clip with a number from its prompt song."""
+Source = Callable[[Sequence[Clip]], Iterable[Audio]]
+"""Makes one sound for each prompt song, in their order."""
+
+ROWS = 8
+"""Streams that are played at once."""
 
 PLAYED = ("cold", "primed")
 """The model's own streams: from silence, and going on from the end of the prompt song."""
@@ -155,13 +159,13 @@ def evaluate_sources(
 def real_sources(plan: MusicPlan, frame_samples: int) -> dict[str, Source]:
     """Sources that need no model: the prompt songs, frame-shuffled, and each as a loop of its own."""
 
-    def rng(number: int) -> np.random.Generator:
-        return np.random.default_rng([plan.seed, number])
+    def drawn(clips: Sequence[Clip]) -> Iterator[tuple[Audio, np.random.Generator]]:
+        return ((clip.audio, np.random.default_rng([plan.seed, number])) for number, clip in enumerate(clips))
 
     return {
-        "real": lambda number, clip: clip.audio,
-        "shuffled": lambda number, clip: frame_shuffled(clip.audio, rng(number), frame_samples=frame_samples),
-        "loops": lambda number, clip: looped(clip.audio, rng(number)),
+        "real": lambda clips: (clip.audio for clip in clips),
+        "shuffled": lambda clips: (frame_shuffled(*pair, frame_samples=frame_samples) for pair in drawn(clips)),
+        "loops": lambda clips: (looped(*pair) for pair in drawn(clips)),
     }
 
 
@@ -169,18 +173,21 @@ def model_sources(live: LiveModel, plan: MusicPlan) -> dict[str, Source]:
     """Sources of a model: songs through its codec, its untrained network, and its streams, cold and primed."""
     fresh = untrained(live, seed=plan.seed)
     return {
-        "codec": lambda number, clip: coded(live.codec, clip.audio),
-        "untrained": lambda number, clip: _streamed(fresh, clip, plan, number, primed=False),
-        "cold": lambda number, clip: _streamed(live, clip, plan, number, primed=False),
-        "primed": lambda number, clip: _streamed(live, clip, plan, number, primed=True),
+        "codec": lambda clips: (coded(live.codec, clip.audio) for clip in clips),
+        "untrained": lambda clips: _streamed(fresh, clips, plan, primed=False),
+        "cold": lambda clips: _streamed(live, clips, plan, primed=False),
+        "primed": lambda clips: _streamed(live, clips, plan, primed=True),
     }
 
 
-def _streamed(live: LiveModel, clip: Clip, plan: MusicPlan, number: int, *, primed: bool) -> Audio:
-    prime = clip.audio if primed else None
-    seed = plan.seed * plan.prompts + number
-    pieces = live.stream(clip.song.prompt, plan.stream_seconds, seed=seed, prime=prime)
-    return Audio(np.concatenate([piece.samples for piece in pieces], axis=1), live.codec.sample_rate)
+def _streamed(live: LiveModel, clips: Sequence[Clip], plan: MusicPlan, *, primed: bool) -> Iterator[Audio]:
+    """Every stream has a seed of its own."""
+    for first in range(0, len(clips), ROWS):
+        part = clips[first : first + ROWS]
+        seeds = [plan.seed * plan.prompts + first + row for row in range(len(part))]
+        primes = [clip.audio for clip in part] if primed else None
+        prompts = [clip.song.prompt for clip in part]
+        yield from stream_together(live, prompts, seconds=plan.stream_seconds, seeds=seeds, primes=primes)
 
 
 def _projection(plan: MusicPlan, form: Format, progress: Progress) -> Projection:
@@ -190,7 +197,7 @@ def _projection(plan: MusicPlan, form: Format, progress: Progress) -> Projection
 
 
 def _played(source: Source, clips: list[Clip], name: str, progress: Progress) -> Iterator[Audio]:
-    return _counted((source(number, clip) for number, clip in enumerate(clips)), name, len(clips), progress)
+    return _counted(source(clips), name, len(clips), progress)
 
 
 def _counted(sounds: Iterable[Audio], stage: str, total: int, progress: Progress) -> Iterator[Audio]:

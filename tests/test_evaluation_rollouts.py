@@ -1,0 +1,42 @@
+"""Streams played together are the streams that `LiveModel.stream` plays one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lmdm_adapter.audio import Audio
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.evaluation.rollouts import stream_together
+from lmdm_adapter.spec import Sampling
+from tests.models import SAMPLE_RATE, tiny_live
+
+PROMPTS, SEEDS, SECONDS = ["house", "techno a minor", "bass drums"], [5, 6, 7], 0.4
+
+
+def primes() -> list[Audio]:
+    """Noise, as long as the context and more, another one for each row."""
+    rng = np.random.default_rng(0)
+    return [Audio(0.3 * rng.standard_normal((1, 300)).astype(np.float32), SAMPLE_RATE) for _ in SEEDS]
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+@pytest.mark.parametrize("primed", [False, True])
+def test_rows_equal_streams(primed, guidance):
+    live = tiny_live(sampling=Sampling(steps=3, guidance=guidance))
+    given = primes() if primed else None
+    together = stream_together(live, PROMPTS, seconds=SECONDS, seeds=SEEDS, primes=given)
+    assert len({row.samples.tobytes() for row in together}) == 3
+    for row, (prompt, seed) in enumerate(zip(PROMPTS, SEEDS, strict=True)):
+        prime = None if given is None else given[row]
+        pieces = live.stream(prompt, SECONDS, seed=seed, prime=prime)
+        alone = np.concatenate([piece.samples for piece in pieces], axis=1)
+        assert together[row].samples.shape == alone.shape
+        np.testing.assert_allclose(together[row].samples, alone, atol=1e-4 * np.abs(alone).max())
+
+
+def test_a_bad_prefix_is_refused_as_by_a_stream():
+    with pytest.raises(LmdmError, match="at least one block"):
+        stream_together(
+            tiny_live(), ["house"], seconds=0.1, seeds=[0], primes=[Audio(np.zeros((1, 10)), SAMPLE_RATE)]
+        )

@@ -94,3 +94,12 @@ def test_bad_requests_are_refused_by_name(arguments, word):
 def test_negative_seed_is_refused():
     with pytest.raises(LmdmError, match="-1"):
         compose(-1)
+
+
+def test_a_lead_that_wanders_stays_in_its_range():
+    """Song 610 once walked off its instrument's ladder."""
+    for seed in (610, *range(40)):
+        song = compose(seed, seconds=40)
+        pitches = [note.pitch for note in song.stems["lead"].notes]
+        assert all(0 < pitch < 128 for pitch in pitches)
+        assert not pitches or max(pitches) - min(pitches) <= 30

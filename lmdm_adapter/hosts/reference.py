@@ -27,7 +27,7 @@ def reference_config(config: Mapping[str, Any]) -> NetworkConfig:
     diffusion.pop("input_add_ids")
     dit = Section("model.diffusion.config", diffusion["config"])
     dit.fixed({"postpend": True})
-    controls = tuple((name, int(channels)) for name, channels in dit.take("input_add_dims", tuple[tuple[str, int], ...]))
+    controls = dit.take("input_add_dims", tuple[tuple[str, int], ...])
     diffusion["config"] = dit.left
     built = network_config(stock)
     return replace(built, dit=replace(built.dit, frame_controls=controls))

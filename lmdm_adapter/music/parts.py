@@ -159,7 +159,8 @@ def lead_notes(
     notes = []
     for bar, sounding in enumerate(active):
         for step, length, _ in _strokes(_bar_of(pattern, bar)) if sounding else ():
-            pitch = ladder[len(ladder) // 2 + walk[bar % 2 * STEPS_PER_BAR + step]]
+            rung = len(ladder) // 2 + walk[bar % 2 * STEPS_PER_BAR + step]
+            pitch = ladder[min(max(rung, 0), len(ladder) - 1)]  # a long walk stays within the instrument's range
             if step % 4 == 0:
                 pitch = min((nearest_pitch(tone, pitch) for tone in tones[bar]), key=lambda p, q=pitch: abs(p - q))
             duration = length * grid.step_seconds * line.gate

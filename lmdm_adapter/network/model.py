@@ -98,7 +98,7 @@ def _refuse_unfed(config: NetworkConfig) -> None:
 
 
 def build(config: NetworkConfig, tensors: Mapping[str, Tensor]) -> Network:
-    """A network whose parameters and buffers *are* `tensors`, strictly: nothing is copied, renamed, missing or left over.
+    """A network whose parameters and buffers *are* `tensors`: nothing copied, renamed, missing or left over.
 
     Parameters do not require gradients; the caller's tensors keep their own flags. Raises LmdmError naming the
     first key that is missing, unknown or of another shape.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -38,11 +39,13 @@ class Layout:
         prefixes = torch.tensor(self.starts[:-1], device=device) - prefix_distance
         return torch.cat([frames, frames, prefixes])
 
-    def block_tokens(self, block: int) -> tuple[slice, slice, slice]:
-        """Token slices of one block: its clean frames, its noisy frames, its prefix."""
-        start, stop = self.starts[block], self.starts[block + 1]
-        prefix = 2 * self.frames + block
-        return slice(start, stop), slice(self.frames + start, self.frames + stop), slice(prefix, prefix + 1)
+
+class Parts(NamedTuple):
+    """Tokens by kind and block, each `b h n d`."""
+
+    clean: Sequence[Tensor]
+    noisy: Sequence[Tensor]
+    prefix: Sequence[Tensor]
 
 
 def parallel_velocity(
@@ -96,17 +99,23 @@ class BlockLocalAttention:
         return mask[:, None]
 
     def __call__(self, _layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q, k = rotate(q, self.rotation), rotate(k, self.rotation)
-        blocks = [self._attend_block(block, q, k, v) for block in range(len(self.masks))]
+        queries, keys, values = (self._parts(x) for x in (rotate(q, self.rotation), rotate(k, self.rotation), v))
+        blocks = [self._attend_block(block, queries, keys, values) for block in range(len(self.masks))]
         return torch.cat([piece for kind in zip(*blocks, strict=True) for piece in kind], dim=-2)
 
-    def _attend_block(self, block: int, q: Tensor, k: Tensor, v: Tensor) -> Sequence[Tensor]:
+    def _parts(self, x: Tensor) -> Parts:
+        """Tokens `b h n d` by kind and block. One split: slices would each give a whole-size gradient."""
+        lengths = self.layout.lengths_frames
+        parts, count = x.split([*lengths, *lengths, *(1 for _ in lengths)], dim=-2), len(lengths)
+        return Parts(parts[:count], parts[count : 2 * count], parts[2 * count :])
+
+    def _attend_block(self, block: int, queries: Parts, keys: Parts, values: Parts) -> Sequence[Tensor]:
         """Attention output of one block's clean frames, noisy frames and prefix, each `b h n d`."""
-        clean, noisy, prefix = self.layout.block_tokens(block)
-        window = slice(self.layout.starts[max(0, block - self.context_blocks)], clean.stop)
-        queries = torch.cat([q[:, :, part] for part in (clean, noisy, prefix)], dim=-2)
-        keys = torch.cat([k[:, :, part] for part in (window, noisy, prefix)], dim=-2)
-        values = torch.cat([v[:, :, part] for part in (window, noisy, prefix)], dim=-2)
-        attended = F.scaled_dot_product_attention(queries, keys, values, attn_mask=self.masks[block])
-        frames = clean.stop - clean.start
+        window = slice(max(0, block - self.context_blocks), block + 1)
+        own_q, own_k, own_v = (
+            torch.cat([*parts.clean[seen], parts.noisy[block], parts.prefix[block]], dim=-2)
+            for parts, seen in ((queries, slice(block, block + 1)), (keys, window), (values, window))
+        )
+        attended = F.scaled_dot_product_attention(own_q, own_k, own_v, attn_mask=self.masks[block])
+        frames = self.layout.lengths_frames[block]
         return attended.split([frames, frames, 1], dim=-2)

@@ -116,8 +116,20 @@ def unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def write_checkpoint(folder: str | Path, network: Network, config: Mapping[str, Any]) -> None:
     """Write a model folder; the host loads `model.safetensors` strictly with the same config.
 
-    The folder appears whole or not at all; an existing one is replaced only after the new one is complete.
     Raises LmdmError when the place cannot be written.
+    """
+    ours = network.adapter_keys()
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    added = {key: tensors.pop(key) for key in ours}
+    write_tensors(folder, tensors, added, config)
+
+
+def write_tensors(
+    folder: str | Path, tensors: Mapping[str, Tensor], adapter: Mapping[str, Tensor], config: Mapping[str, Any]
+) -> None:
+    """Write the three files of a model folder, which appears whole or not at all.
+
+    An existing folder is replaced only after the new one is complete. Raises LmdmError when it cannot be written.
     """
     folder = Path(folder)
     try:
@@ -126,18 +138,18 @@ def write_checkpoint(folder: str | Path, network: Network, config: Mapping[str, 
     except OSError as error:
         raise LmdmError(f"Cannot write {folder}: {error.strerror or error}.") from None
     try:
-        _write_files(temporary, network, config)
+        _write_files(temporary, tensors, adapter, config)
         _move_into_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_files(folder: Path, network: Network, config: Mapping[str, Any]) -> None:
-    ours = network.adapter_keys()
-    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    save_file({k: v for k, v in tensors.items() if k not in ours}, folder / MODEL_NAME)
-    if ours:
-        save_file({k: v for k, v in tensors.items() if k in ours}, folder / ADAPTER_NAME)
+def _write_files(
+    folder: Path, tensors: Mapping[str, Tensor], adapter: Mapping[str, Tensor], config: Mapping[str, Any]
+) -> None:
+    save_file(dict(tensors), folder / MODEL_NAME)
+    if adapter:
+        save_file(dict(adapter), folder / ADAPTER_NAME)
     (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 

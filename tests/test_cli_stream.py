@@ -103,7 +103,18 @@ def stopped(model: Path, folder: Path, number: int) -> subprocess.CompletedProce
     process = subprocess.Popen(
         [sys.executable, "-m", "lmdm_adapter", *command, "--json", str(folder / "report.json")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores Ctrl-C
     )  # fmt: skip
+    try:
+        return signalled(process, command, folder, number)
+    finally:
+        process.kill()
+
+
+def signalled(
+    process: subprocess.Popen[str], command: list[str], folder: Path, number: int
+) -> subprocess.CompletedProcess[str]:
+    """Send a signal once blocks are being written, and wait for the end."""
     deadline = time.monotonic() + 60
     # A part beyond the header's size means that blocks are being written.
     while not any(path.stat().st_size > 1000 for path in folder.glob(".out*")):

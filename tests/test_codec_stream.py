@@ -167,3 +167,13 @@ def test_what_does_not_fit_is_refused(codec, latents):
         decode_step(codec, start(codec, batch=2), latents[:, :2])
     with pytest.raises(LmdmError, match="2 rows|1 rows"):
         start(codec, context=latents)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("piece_frames", [1, 5, 64])
+def test_encoding_in_pieces_is_encoding_at_once(codec, piece_frames):
+    audio = torch.randn(2, codec.channels, 23 * codec.frame_samples, generator=torch.Generator().manual_seed(4))
+    whole, pieces = codec.encode(audio), codec.encode_in_pieces(audio, piece_frames=piece_frames)
+    assert distance(pieces, whole) < 1e-5
+    cut = codec.encode(audio[..., : 5 * codec.frame_samples])
+    assert distance(cut, whole[..., :5]) > 1e-3, "edges do not matter: nothing was tested"

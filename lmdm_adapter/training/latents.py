@@ -119,7 +119,7 @@ def _encoded(codec: Codec, seed: int, *, seconds: float, songs: Path | None) -> 
     else:
         sound = mix(render(compose(seed, seconds=seconds), codec.sample_rate)).samples[0]
     whole = len(sound) // codec.frame_samples * codec.frame_samples
-    return codec.encode(torch.from_numpy(sound[:whole])[None, None].to(codec.device))[0].cpu()
+    return codec.encode_in_pieces(torch.from_numpy(sound[:whole])[None, None].to(codec.device))[0].cpu()
 
 
 class LatentCrops:

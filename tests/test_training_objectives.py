@@ -1,0 +1,59 @@
+"""The objectives against their formulas, written out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from lmdm_adapter.network.parallel import parallel_velocity
+from lmdm_adapter.training.draws import normal, torch_draws
+from lmdm_adapter.training.drops import DropConfig, kept_blocks, prompt_kept
+from lmdm_adapter.training.flow import shifted_levels
+from lmdm_adapter.training.flow_objectives import BlockObjective, FlowConfig, OfflineObjective
+from lmdm_adapter.training.prompts import conditioning_of
+from tests.models import SPEC, tiny_live, tiny_offline
+from tests.toy import draw
+
+LENGTHS, PROMPTS, STEP, SECONDS = (6, 7, 5, 6), ["house 120 bpm", "techno a minor"], 6, 0.3
+CONFIG = FlowConfig(drops=DropConfig(prompt=0.5), seed=3)
+
+
+@torch.no_grad()
+def test_block_objective_is_its_formula() -> None:
+    """Noisy blocks at their own levels, clean context, drops in the mask and in the prompt, velocity eps - x."""
+    network, clean = tiny_live().network, draw(2, 4, sum(LENGTHS))
+    loss = BlockObjective(network, CONFIG, spec=SPEC, seconds=SECONDS)(clean, PROMPTS, LENGTHS, STEP)["loss"]
+    t = shifted_levels((2, 4), mu=CONFIG.shift, generator=torch_draws(CONFIG.seed, STEP, "levels"))
+    eps = normal(clean.shape, seed=CONFIG.seed, step=STEP, purpose="noise", device=clean.device)
+    level = t.repeat_interleave(torch.tensor(LENGTHS), dim=1)[:, None]
+    generator = torch_draws(CONFIG.seed, STEP, "context drops")
+    kept = kept_blocks(2, 4, context_blocks=SPEC.context_blocks, drops=CONFIG.drops, generator=generator)
+    told = conditioning_of(network, PROMPTS, seconds=SECONDS, device=clean.device)
+    prompts = prompt_kept(2, drops=CONFIG.drops, generator=torch_draws(CONFIG.seed, STEP, "prompt drops"))
+    assert 0.0 < float(prompts.sum()) < 2.0 and (kept < SPEC.context_blocks).any(), "this seed tests no drops"
+    settings = {"lengths_frames": LENGTHS, "context_blocks": SPEC.context_blocks, "global_cond": told.global_cond,
+                "prefix_distance": SPEC.prefix_distance}  # fmt: skip
+    noisy = (1 - level) * clean + level * eps
+    expected = F.mse_loss(
+        parallel_velocity(network.dit, clean, noisy, t, cross=told.cross * prompts, kept_blocks=kept, **settings),
+        eps - clean,
+    )
+    torch.testing.assert_close(loss, expected)
+    for changed in ({"kept_blocks": None, "cross": told.cross * prompts}, {"kept_blocks": kept, "cross": told.cross}):
+        other = parallel_velocity(network.dit, clean, noisy, t, **changed, **settings)
+        assert abs(float(F.mse_loss(other, eps - clean) - expected)) > 1e-6, "a drop that changes nothing"
+
+
+@torch.no_grad()
+def test_offline_objective_is_its_formula() -> None:
+    network, clean = tiny_offline()[0], draw(2, 4, 12)
+    config = replace(CONFIG, drops=DropConfig(prompt=0.0))
+    loss = OfflineObjective(network, config, seconds=SECONDS)(clean, PROMPTS, STEP)["loss"]
+    t = shifted_levels((2,), mu=config.shift, generator=torch_draws(config.seed, STEP, "levels"))
+    eps = normal(clean.shape, seed=config.seed, step=STEP, purpose="noise", device=clean.device)
+    told = conditioning_of(network, PROMPTS, seconds=SECONDS, device=clean.device)
+    noisy = (1 - t)[:, None, None] * clean + t[:, None, None] * eps
+    made = network.dit(noisy, t, cross=told.cross, global_cond=told.global_cond)
+    torch.testing.assert_close(loss, F.mse_loss(made, eps - clean))

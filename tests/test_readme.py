@@ -82,7 +82,7 @@ def test_commands_run(tmp_path):
 def assert_options_exist(arguments: list[str], folder: Path) -> None:
     """Every option of the command is in its help: for commands that need a large checkpoint, or hours."""
     names = [one for one in arguments if one.startswith("--")]
-    words = arguments[: 2 if arguments[0] == "train" else 1]
+    words = arguments[: 2 if arguments[0] in ("train", "evaluate") else 1]
     shown = lmdm([*words, "--help"], folder)
     assert all(name in shown for name in names), f"{names} are not all in the help of lmdm {' '.join(words)}"
 

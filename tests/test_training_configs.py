@@ -11,10 +11,13 @@ import pytest
 
 from lmdm_adapter import recipes
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.recipes.bundle import BundleRecipe
 from lmdm_adapter.recipes.finetune import FinetuneRecipe
 from lmdm_adapter.training.configs import read_config
 
-CONFIGS = sorted((Path(recipes.__path__[0]) / "configs").glob("*.json"))
+FOLDER = Path(recipes.__path__[0]) / "configs"
+BUNDLE = FOLDER / "tiny-bundle.json"
+CONFIGS = sorted(set(FOLDER.glob("*.json")) - {BUNDLE})
 
 
 def recipe_of(path: Path) -> type:
@@ -26,6 +29,12 @@ def recipe_of(path: Path) -> type:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configs_are_read(path: Path) -> None:
     assert read_config(recipe_of(path), path).output.startswith("runs/")
+
+
+def test_the_bundle_takes_what_the_recipes_leave() -> None:
+    bundled = read_config(BundleRecipe, BUNDLE)
+    outputs = {f"{read_config(recipe_of(path), path).output}/model" for path in CONFIGS}
+    assert set(bundled.models) <= outputs and bundled.names == ("tiny", "tiny-base")
 
 
 def test_shipped_block_settings() -> None:

@@ -83,6 +83,22 @@ def test_priming_hears_the_last_context_frames() -> None:
     assert not np.array_equal(play(prefix.samples), play(late))
 
 
+def test_a_primed_stream_goes_on_where_its_prefix_ended() -> None:
+    """Its audio is what follows the prefix in one decode of prefix and new latents: no edge at the seam."""
+    live, prefix = tiny_live(), sound(1.0)
+    state, latents, pieces = live.start(seed=5, prime=prefix), [prime_latents(live.codec, prefix, SPEC)], []
+    for _ in range(6):
+        audio, state = live.step(state, PROMPT)
+        latents.append(state.pending[-1].latents)
+        pieces.append(audio)
+    with torch.inference_mode():
+        whole = live.codec.decode(torch.cat(latents, dim=-1))[0].numpy()
+        edged = live.codec.decode(torch.cat(latents[1:], dim=-1))[0].numpy()
+    played, start = joined(pieces), SPEC.context_frames * live.codec.frame_samples
+    assert np.abs(played - whole[:, start : start + played.shape[1]]).max() < 1e-5 * np.abs(whole).max()
+    assert np.abs(played - edged[:, : played.shape[1]]).max() > 1e-2 * np.abs(whole).max()
+
+
 def test_a_primed_stream_differs_from_a_cold_one() -> None:
     live = tiny_live()
     cold, primed = (joined(live.stream(PROMPT, seconds=0.2, prime=prime)) for prime in (None, sound(1.0)))

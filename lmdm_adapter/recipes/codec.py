@@ -70,8 +70,9 @@ def run(config: CodecRecipe, *, stop_after: int | None = None) -> Trained:
     write_json(output / "recipe.json", config)
     train_songs, held_out = _songs(config, songs_folder)
 
-    torch.manual_seed(config.seed)
-    autoencoder = AudioAutoencoder(config.network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        autoencoder = AudioAutoencoder(config.network)
     crops = AudioCrops(
         songs_folder, train_songs, batch_size=config.batch_size,
         crop_samples=config.crop_frames * config.network.ratio, seed=config.seed,

@@ -97,9 +97,7 @@ def set_trainable(network: Network) -> Network:
 
 
 def rebuilt(network: Network) -> Network:
-    """A copy on the CPU whose buffers are buffers again: a converted network holds all its tensors as parameters, and
-    training those would bend rotary frequencies and the constant `beta` of norms.
-    """
+    """A copy of the network on the CPU, with tensors of its own."""
     copied = Network(network.config)
     copied.load_state_dict({name: value.detach().cpu() for name, value in network.state_dict().items()})
     return copied

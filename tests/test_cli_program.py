@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,16 @@ def test_only_the_users_errors_are_caught(error: BaseException, code: int, monke
 def test_the_app_is_the_console_script(root: Path) -> None:
     assert 'lmdm = "lmdm_adapter.cli:main"' in (root / "pyproject.toml").read_text()
     assert app.info.name == "lmdm"
+
+
+def test_threads_wait_without_spinning(monkeypatch):
+    """Spinning threads stop a stream when another program wants a core; a user's own policy is kept."""
+    program = sys.modules["lmdm_adapter.cli.app"]
+    monkeypatch.setattr(program, "app", lambda: None)
+    monkeypatch.setattr(program.signal, "signal", lambda *_: None)
+    for given, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        if given:
+            monkeypatch.setenv("OMP_WAIT_POLICY", given)
+        program.main()
+        assert os.environ["OMP_WAIT_POLICY"] == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import signal
 import sys
 from types import FrameType
@@ -60,5 +61,8 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
 
 def main() -> None:
     """Entry point of the console script `lmdm`."""
+    # Threads that spin while they wait bring a stream to a halt as soon as another program wants a core; torch reads
+    # this when it is imported, which is later.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, _terminated)
     app()

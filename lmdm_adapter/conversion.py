@@ -49,12 +49,17 @@ def convert(
 
 def convert_checkpoint(checkpoint: Checkpoint, spec: BlockSpec) -> LiveModel:
     """A live model from a checkpoint that was read; one that was converted before is refused."""
-    section = LmdmSection.read(checkpoint.config)
-    if section.spec is not None or is_reference(checkpoint.config):
+    if is_live(checkpoint):
         raise LmdmError(f"{checkpoint.path} is a live model already; load it instead.")
+    section = LmdmSection.read(checkpoint.config)
     network = section.extend(network_config(checkpoint.config))
     tensors = {**checkpoint.tensors, **checkpoint.adapter}
     return _converted(network, tensors, spec, config=checkpoint.config, section=section)
+
+
+def is_live(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint was converted before, by this package or in the reference's format."""
+    return LmdmSection.read(checkpoint.config).spec is not None or is_reference(checkpoint.config)
 
 
 def _convert_object(host: nn.Module, spec: BlockSpec, config: Mapping[str, Any] | None) -> LiveModel:

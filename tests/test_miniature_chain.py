@@ -16,6 +16,7 @@ from lmdm_adapter.recipes import base, codec, finetune
 from lmdm_adapter.recipes.base import BaseRecipe
 from lmdm_adapter.recipes.codec import CodecRecipe
 from lmdm_adapter.recipes.finetune import FinetuneRecipe
+from lmdm_adapter.training import latents as latents_module
 from lmdm_adapter.training.codec_files import load_codec
 from lmdm_adapter.training.journal import read_log
 from lmdm_adapter.training.latents import LatentCrops, LatentsConfig, encode_songs
@@ -128,10 +129,60 @@ def test_latents_have_unit_deviation_and_batches_repeat(chain: Path) -> None:
     assert crops.batch(6, 16).prompts != batch.prompts
 
 
+def test_prompts_of_crops_say_what_sounds_in_the_crop(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The part of the song that is described is the part whose latents are taken."""
+    asked, rate = [], load_codec(chain / "codec").frame_rate_hz
+
+    def spy(song: object, draws: object, *, start_seconds: float, seconds: float) -> str:
+        asked.append((start_seconds, seconds))
+        return ""
+
+    paths = encode_songs(load_codec(chain / "codec"), Path(base_recipe(chain).latents.folder), range(1), seconds=2.0)
+    monkeypatch.setattr(latents_module, "describe", spy)
+    crops = LatentCrops(paths, batch_size=8, seed=0)
+    whole = crops.songs[0][1].float()
+    for row, (start, seconds) in zip(crops.batch(5, 16).latents, asked, strict=True):
+        first = round(start * rate)
+        assert seconds == pytest.approx(16 / rate) and torch.equal(row, whole[:, first : first + 16])
+    assert len({start for start, _ in asked}) > 1
+
+
 def test_latents_of_another_codec_are_refused(chain: Path) -> None:
     codec_, recipe = load_codec(chain / "codec"), base_recipe(chain)
     with pytest.raises(lmdm.LmdmError, match="another codec"):
         encode_songs(replace(codec_, scale=codec_.scale * 2), Path(recipe.latents.folder), range(1), seconds=2.0)
+
+
+def test_another_encoder_makes_other_latents_and_another_decoder_does_not(chain: Path) -> None:
+    codec_, folder = load_codec(chain / "codec"), Path(base_recipe(chain).latents.folder)
+    with torch.no_grad():
+        next(codec_.autoencoder.decoder.parameters()).add_(0.1)
+    assert encode_songs(codec_, folder, range(1), seconds=2.0)
+    with torch.no_grad():
+        next(codec_.autoencoder.encoder.parameters()).add_(0.1)
+    with pytest.raises(lmdm.LmdmError, match="another codec"):
+        encode_songs(codec_, folder, range(1), seconds=2.0)
+
+
+def test_training_goes_on_from_a_live_model(chain: Path, tmp_path: Path) -> None:
+    """With next to no learning rate the weights stay; the steps of both trainings count."""
+    trained = chain / "live" / "model"
+    more = replace(finetune_recipe(chain), output=str(tmp_path), base=str(trained), loop=loop(2, rate=1e-12))
+    assert finetune.run(more).finished
+    before, after = (read_tensors(path / MODEL_NAME) for path in (trained, tmp_path / "model"))
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    assert lmdm.load(tmp_path / "model").section.trained_steps == 6
+    from_base, from_live = (read_log(path)[0]["loss"] for path in (chain / "live", tmp_path))
+    assert from_base != from_live
+
+
+def test_a_live_model_of_other_blocks_is_no_start(chain: Path, tmp_path: Path) -> None:
+    longer = replace(SPEC, block_frames=5)
+    with pytest.raises(lmdm.LmdmError, match="the run asks for"):
+        finetune.starting_point(str(chain / "live" / "model"), longer)
+    own = replace(finetune_recipe(chain), base=str(chain / "live" / "model"))
+    with pytest.raises(lmdm.LmdmError, match="its own base"):
+        finetune.run(own)
 
 
 @pytest.mark.parametrize(("run", "recipe"), [(base.run, base_recipe), (finetune.run, finetune_recipe)])

@@ -22,7 +22,7 @@ CONFIGS = sorted(set(FOLDER.glob("*.json")) - {BUNDLE})
 
 def recipe_of(path: Path) -> type:
     """The config class of the recipe that a file is for, told by its name."""
-    name = next(part for part in ("codec", "base", "finetune") if part in path.stem)
+    name = next(part for part in ("codec", "base", "finetune", "decoder") if part in path.stem)
     return get_type_hints(import_module(f"lmdm_adapter.recipes.{name}").run)["config"]
 
 
@@ -35,6 +35,7 @@ def test_the_bundle_takes_what_the_recipes_leave() -> None:
     bundled = read_config(BundleRecipe, BUNDLE)
     outputs = {f"{read_config(recipe_of(path), path).output}/model" for path in CONFIGS}
     assert set(bundled.models) <= outputs and bundled.names == ("tiny", "tiny-base")
+    assert f"{bundled.codec}/model" in outputs
 
 
 def test_shipped_block_settings() -> None:

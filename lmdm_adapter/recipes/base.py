@@ -29,13 +29,13 @@ from lmdm_adapter.section import LmdmSection
 from lmdm_adapter.spec import Sampling
 from lmdm_adapter.training.codec_files import load_codec
 from lmdm_adapter.training.command import recipe_command
-from lmdm_adapter.training.configs import write_json
+from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
 from lmdm_adapter.training.files import replacing
 from lmdm_adapter.training.flow_objectives import FlowConfig, OfflineObjective, averaged, set_trainable
 from lmdm_adapter.training.held_out import held_out_loss
 from lmdm_adapter.training.initial import silence_branches
 from lmdm_adapter.training.latents import LatentsConfig, latent_crops
-from lmdm_adapter.training.loop import LoopConfig, Trained, train
+from lmdm_adapter.training.loop import LoopConfig, Trained, require_accelerate, train
 from lmdm_adapter.training.model_config import DiTShape, model_config
 from lmdm_adapter.training.prompts import conditioning_of
 
@@ -63,9 +63,15 @@ class BaseRecipe:
         validate_every_steps=500,
     )  # fmt: skip
 
+    def __post_init__(self) -> None:
+        require_at_least_one(self, "window_frames", "batch_size")
+        require_at_least_one(self.latents, "train_songs", "held_out_songs")
+        require_seconds(self.latents, "song_seconds")
+
 
 def run(config: BaseRecipe, *, stop_after: int | None = None) -> Trained:
     """Train from the start or the last checkpoint to the end, a stop request, or step `stop_after`."""
+    require_accelerate()
     output, codec = Path(config.output), load_codec(Path(config.codec))
     write_json(output / "recipe.json", config)
     crops, held_out = latent_crops(config.latents, codec, batch_size=config.batch_size, seed=config.seed)

@@ -25,9 +25,9 @@ from lmdm_adapter.training.codec_files import CodecFacts, save_codec
 from lmdm_adapter.training.codec_measures import codec_measures, reconstruct, song_excerpts, write_reconstructions
 from lmdm_adapter.training.codec_objective import CodecObjective, CodecWeights
 from lmdm_adapter.training.command import recipe_command
-from lmdm_adapter.training.configs import write_json
+from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
 from lmdm_adapter.training.journal import counted
-from lmdm_adapter.training.loop import LoopConfig, Trained, train
+from lmdm_adapter.training.loop import LoopConfig, Trained, require_accelerate, train
 from lmdm_adapter.training.songs import AudioCrops, SongFacts, render_songs
 
 
@@ -62,13 +62,21 @@ class CodecRecipe:
         steps=8000, learning_rate=6e-4, warmup_steps=100, beta1=0.8, precision="bf16", validate_every_steps=500
     )
 
+    def __post_init__(self) -> None:
+        require_at_least_one(self, "sample_rate", "train_songs", "held_out_songs", "batch_size", "crop_frames")
+        require_seconds(self, "song_seconds", "measured_seconds")
+
 
 def run(config: CodecRecipe, *, stop_after: int | None = None) -> Trained:
     """Train from the start or the last checkpoint to the end, a stop request, or step `stop_after`."""
+    require_accelerate()
     output, songs_folder = Path(config.output), Path(config.songs)
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / "recipe.json", config)
-    train_songs, held_out = _songs(config, songs_folder)
+    train_songs, held_out = codec_songs(
+        songs_folder, train=config.train_songs, held_out=config.held_out_songs, seconds=config.song_seconds,
+        sample_rate=config.sample_rate,
+    )  # fmt: skip
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -98,11 +106,14 @@ def run(config: CodecRecipe, *, stop_after: int | None = None) -> Trained:
     return trained
 
 
-def _songs(config: CodecRecipe, folder: Path) -> tuple[list[SongFacts], list[SongFacts]]:
-    length = {"seconds": config.song_seconds, "sample_rate": config.sample_rate}
-    with counted("rendering songs", config.train_songs) as progress:
-        train_songs = render_songs(folder, TRAIN_SEEDS[: config.train_songs], progress=progress, **length)
-    return train_songs, render_songs(folder, HELD_OUT_SEEDS[: config.held_out_songs], **length)
+def codec_songs(
+    folder: Path, *, train: int, held_out: int, seconds: float, sample_rate: int
+) -> tuple[list[SongFacts], list[SongFacts]]:
+    """The songs to train on and those to measure with; what is not in `folder` yet is rendered, with progress."""
+    length = {"seconds": seconds, "sample_rate": sample_rate}
+    with counted("rendering songs", train) as progress:
+        train_songs = render_songs(folder, TRAIN_SEEDS[:train], progress=progress, **length)
+    return train_songs, render_songs(folder, HELD_OUT_SEEDS[:held_out], **length)
 
 
 def averaged_autoencoder(network: OobleckConfig, average: Mapping[str, Tensor]) -> AudioAutoencoder:

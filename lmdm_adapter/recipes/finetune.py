@@ -20,27 +20,30 @@ import numpy as np
 import soundfile
 from torch import Tensor
 
+from lmdm_adapter.checkpoint import read_checkpoint
 from lmdm_adapter.codec import Codec
-from lmdm_adapter.conversion import convert
+from lmdm_adapter.conversion import convert_checkpoint, is_live, live_from_checkpoint
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
+from lmdm_adapter.loading import locate
 from lmdm_adapter.spec import BlockSpec, Sampling
 from lmdm_adapter.training.command import recipe_command
-from lmdm_adapter.training.configs import write_json
+from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
 from lmdm_adapter.training.draws import numpy_draws
 from lmdm_adapter.training.drops import block_lengths
 from lmdm_adapter.training.files import replacing
 from lmdm_adapter.training.flow_objectives import BlockObjective, FlowConfig, averaged, rebuilt, set_trainable
 from lmdm_adapter.training.held_out import held_out_loss
 from lmdm_adapter.training.latents import LatentCrops, LatentsConfig, latent_crops
-from lmdm_adapter.training.loop import Batch, LoopConfig, Trained, train
+from lmdm_adapter.training.loop import Batch, LoopConfig, Trained, require_accelerate, train
 
 
 @dataclass(frozen=True)
 class FinetuneRecipe:
     """Everything the run depends on.
 
-    `base` is an offline checkpoint in a host's format, `latents` is as in the base recipe.
+    `base` is an offline checkpoint in a host's format, or a live model of the same `spec` to go on from; `latents` is
+    as in the base recipe.
     `blocks` is the length of a training sequence. `sampling` is how the saved model plays unless it is told otherwise.
     """
 
@@ -62,16 +65,23 @@ class FinetuneRecipe:
     def __post_init__(self) -> None:
         if self.blocks < 2:
             raise LmdmError(f"A training sequence needs at least 2 blocks, got {self.blocks}.")
+        require_at_least_one(self, "batch_size")
+        require_at_least_one(self.latents, "train_songs", "held_out_songs")
+        require_seconds(self, "example_seconds")
+        require_seconds(self.latents, "song_seconds")
 
 
 def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
     """Train from the base or the last checkpoint to the end, a stop request, or step `stop_after`."""
+    require_accelerate()
     output = Path(config.output)
-    live = convert(config.base, config.spec)
+    if Path(config.base).resolve() == (output / "model").resolve():
+        raise LmdmError(f"The run would overwrite its own base {config.base}; give it another output.")
+    live = starting_point(config.base, config.spec)
     write_json(output / "recipe.json", config)
+    live = replace(live, network=set_trainable(rebuilt(live.network)))
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
     crops, held_out = latent_crops(config.latents, codec, batch_size=config.batch_size, seed=config.seed)
-    live = replace(live, network=set_trainable(rebuilt(live.network)))
     objective = BlockObjective(live.network, config.flow, spec=config.spec, seconds=live.window_seconds)
 
     def validate(average: dict[str, Tensor], step: int) -> dict[str, float]:
@@ -85,6 +95,20 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
     if trained.finished:
         _save(config, live, trained.average, trained.step)
     return trained
+
+
+def starting_point(base: str, spec: BlockSpec) -> LiveModel:
+    """The live model that a run starts from: an offline base converted, or a live model as it is.
+
+    Raises LmdmError for a live model with other blocks.
+    """
+    checkpoint = read_checkpoint(locate(base))
+    if not is_live(checkpoint):
+        return convert_checkpoint(checkpoint, spec)
+    live = live_from_checkpoint(checkpoint)
+    if live.spec != spec:
+        raise LmdmError(f"{base} is a live model of {live.spec}; the run asks for {spec}. Give its base or its spec.")
+    return live
 
 
 def batches(config: FinetuneRecipe, crops: LatentCrops) -> Callable[[int], Batch]:
@@ -102,7 +126,7 @@ def batches(config: FinetuneRecipe, crops: LatentCrops) -> Callable[[int], Batch
 
 def _save(config: FinetuneRecipe, live: LiveModel, average: dict[str, Tensor], step: int) -> None:
     """The live model with averaged weights, and a stream of it beside."""
-    section = replace(live.section, trained_steps=step, sampling=config.sampling)
+    section = replace(live.section, trained_steps=live.section.trained_steps + step, sampling=config.sampling)
     trained = LiveModel(averaged(live.network, average), section, live.host_config)
     trained.save(Path(config.output) / "model")
     pieces = trained.stream(config.example_prompt, config.example_seconds, seed=config.seed)

@@ -94,9 +94,9 @@ def latent_crops(
 
 
 def codec_digest(codec: Codec) -> str:
-    """A short digest of a codec's weights and scale."""
+    """A short digest of what makes latents: the encoder's weights and the scale. A better decoder keeps the latents."""
     digest = hashlib.blake2b(str(codec.scale).encode(), digest_size=8)
-    for name, value in sorted(codec.autoencoder.state_dict().items()):
+    for name, value in sorted(codec.autoencoder.encoder.state_dict().items()):
         digest.update(name.encode() + value.cpu().numpy().tobytes())
     return digest.hexdigest()
 

@@ -1,43 +1,21 @@
-"""The only block loop: commit what is pending, denoise the next block, return the next state."""
+"""The only block loop: open the next block in its regime, denoise it, return the next state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.network.attention import KeysValues
 from lmdm_adapter.network.dit import DiT
-from lmdm_adapter.network.streaming import Window, commit, denoise
-from lmdm_adapter.samplers import guided, noise, sample
+from lmdm_adapter.regimes import Noise, Target, opened
+from lmdm_adapter.regimes import committed as committed
+from lmdm_adapter.samplers import Velocity, combined, noise, noise_levels, sample
 from lmdm_adapter.spec import BlockSpec, Sampling
-from lmdm_adapter.state import Block, Conditioning, StreamState, recached
-
-Noise = Callable[..., Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class Told:
-    """Conditioning made ready for a batch: each layer's cross K/V and the global input, doubled under guidance."""
-
-    prompt: Sequence[KeysValues] | None
-    global_cond: Tensor | None
-    guidance: float
-
-    @property
-    def branches(self) -> int:
-        """2 under guidance ([conditional, null]), 1 without."""
-        return 1 if self.guidance == 1.0 else 2
-
-    @staticmethod
-    def of(dit: DiT, conditioning: Conditioning, *, guidance: float) -> Told:
-        """Project the prompt once; it serves every denoise step and every block until it changes."""
-        if guidance != 1.0:
-            conditioning = conditioning.doubled()
-        return Told(dit.prompt_keys_values(conditioning.cross), conditioning.global_cond, guidance)
+from lmdm_adapter.state import Block, StreamState
+from lmdm_adapter.told import Told as Told
 
 
 def begin(latents: Tensor | None, *, seeds: tuple[int, ...], spec: BlockSpec, codec: object = None) -> StreamState:
@@ -57,52 +35,74 @@ def begin(latents: Tensor | None, *, seeds: tuple[int, ...], spec: BlockSpec, co
 
 def next_block(
     dit: DiT, state: StreamState, told: Told, *, spec: BlockSpec, sampling: Sampling, frames: int | None = None,
-    controls: Tensor | None = None, draw: Noise = noise,
+    controls: Tensor | None = None, draw: Noise = noise, fused: bool = True,
 ) -> tuple[Tensor, StreamState]:  # fmt: skip
     """One block of clean latents `b c n`, and the state after it; the given state is not changed.
 
     `frames` overrides the block length, `controls` are the block's frame controls `b e n`, `draw` its noise.
+    Raises LmdmError for a block of less than a frame, or frame controls where the regime takes none.
     """
-    state = committed(dit, state, told, spec=spec)
-    latents = _denoised(dit, state, told, spec=spec, sampling=sampling, frames=frames or spec.block_frames,
-                        controls=controls, draw=draw)  # fmt: skip
+    frames = spec.block_frames if frames is None else frames
+    _refuse_unfit(frames, controls, spec)
+    rows = _rows_of(dit, state, draw)
+    shape = (dit.config.io_channels, _denoised_frames(state, frames, spec))
+    x = rows(0, "denoise", shape)
+    levels = noise_levels(sampling.steps, dit.config.objective)
+
+    def context_noise(t: float, context_shape: tuple[int, ...]) -> Tensor:
+        """Fixed per block for Euler, whose steps follow one path; fresh for every step of ping-pong."""
+        return rows(0 if sampling.sampler == "euler" else levels.index(t), "context", context_shape)
+
+    block = opened(dit, state, told, Target(x, controls, context_noise, fused), spec=spec)
+    latents = sample(
+        block.velocity, x, sampling=sampling, objective=dit.config.objective,
+        fresh_noise=lambda step: rows(step, "denoise", shape),
+    )[..., :frames]  # fmt: skip
     following = replace(
-        state, pending=(Block(latents, controls),), frame_index=state.frame_index + latents.shape[-1],
+        block.state, pending=(Block(latents.contiguous(), controls),), frame_index=state.frame_index + frames,
         block_index=state.block_index + 1,
     )  # fmt: skip
     return latents, following
 
 
-def committed(dit: DiT, state: StreamState, told: Told, *, spec: BlockSpec) -> StreamState:
-    """`state` with every pending block committed under `told`, the window cut to `context_blocks`.
+def block_velocity(
+    dit: DiT, state: StreamState, told: Told, *, spec: BlockSpec, frames: int | None = None,
+    controls: Tensor | None = None, draw: Noise = noise,
+) -> tuple[Velocity, StreamState]:  # fmt: skip
+    """The guided velocity `(x, t) -> b c n` of the next block for samplers of others, and the state that it hears.
 
-    Turning guidance on needs a null branch that the window does not have: the whole window is recached.
+    Context is committed first, so that the velocity may be asked for any level in any order.
     """
-    rows = len(state.seeds) * told.branches
-    if any(block.keys_values.shape[2] < rows for block in state.blocks):
-        state = recached(state)
-    new = commit(dit, state.blocks, state.pending, prompt=told.prompt, rows=rows, context_blocks=spec.context_blocks)
-    return replace(state, blocks=(state.blocks + new)[-spec.context_blocks :], pending=())
+    frames = spec.block_frames if frames is None else frames
+    _refuse_unfit(frames, controls, spec)
+    rows = _rows_of(dit, state, draw)
+    x = rows(0, "denoise", (dit.config.io_channels, _denoised_frames(state, frames, spec)))
+    target = Target(x, controls, lambda _t, shape: rows(0, "context", shape), fused=False)
+    block = opened(dit, state, told, target, spec=spec)
+    return lambda x, t: combined(block.velocity(x, t), told.guidance), block.state
 
 
-def _denoised(
-    dit: DiT, state: StreamState, told: Told, *, spec: BlockSpec, sampling: Sampling, frames: int,
-    controls: Tensor | None, draw: Noise,
-) -> Tensor:  # fmt: skip
-    rows = len(state.seeds) * told.branches
-    window = Window.of(dit, state.blocks, rows=rows, prefix_distance=spec.prefix_distance)
-    device, shape = dit.preprocess_conv.weight.device, (dit.config.io_channels, frames)
-    if controls is not None:
-        controls = controls.repeat(told.branches, 1, 1)
+def _rows_of(dit: DiT, state: StreamState, draw: Noise) -> Callable[[int, str, tuple[int, ...]], Tensor]:
+    """Noise `b c n` of one step and purpose, each row from its own seed."""
+    device = dit.preprocess_conv.weight.device
 
-    def fresh_noise(step: int) -> Tensor:
-        rows = [draw(seed, state.block_index, step, "denoise", shape=shape) for seed in state.seeds]
-        return torch.stack(rows).to(device)
+    def rows(step: int, purpose: str, shape: tuple[int, ...]) -> Tensor:
+        drawn = [draw(seed, state.block_index, step, purpose, shape=shape) for seed in state.seeds]
+        return torch.stack(drawn).to(device)
 
-    def velocity(x: Tensor, t: float) -> Tensor:
-        levels = torch.full((rows,), t, device=device)
-        out = denoise(dit, x.repeat(told.branches, 1, 1), levels, window=window, prefix_distance=spec.prefix_distance,
-                      prompt=told.prompt, global_cond=told.global_cond, controls=controls).float()  # fmt: skip
-        return out if told.branches == 1 else guided(*out.chunk(2), told.guidance)
+    return rows
 
-    return sample(velocity, fresh_noise(0), sampling=sampling, objective=dit.config.objective, fresh_noise=fresh_noise)
+
+def _denoised_frames(state: StreamState, frames: int, spec: BlockSpec) -> int:
+    """Frames denoised together: the block, but outpainting always fills the window that the stock model knows."""
+    if spec.regime != "outpaint":
+        return frames
+    context = sum(block.frames for block in (state.blocks + state.pending)[-spec.context_blocks :])
+    return max(frames, spec.context_frames + spec.block_frames - context)
+
+
+def _refuse_unfit(frames: int, controls: Tensor | None, spec: BlockSpec) -> None:
+    if frames < 1:
+        raise LmdmError(f"A block has at least 1 frame, got {frames}.")
+    if controls is not None and spec.regime == "outpaint":
+        raise LmdmError("Frame controls need a converted model; the outpaint regime plays without them.")

@@ -10,9 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.spec import Objective, Sampling
 
 Velocity = Callable[[Tensor, float], Tensor]
+"""Noisy latents `b c n` and their level to velocities `(g b) c n`: one branch, or guidance's [conditional, null]."""
 LOG_SNR_FIRST, LOG_SNR_LAST = -6.0, 2.0
 
 
@@ -59,17 +61,30 @@ def sample(
     """Denoise pure noise `x` (`b c n`) into a clean block.
 
     Euler follows the estimated noise; ping-pong throws it away and mixes in `fresh_noise(step)` instead
-    (ARC post-training, few steps). Both end on the last denoised estimate.
+    (ARC post-training, few steps). Ping-Pong++ takes away the null branch's music rather than the guided one, so that
+    a new prompt is followed sooner (arXiv 2605.22717). All end on the last denoised estimate.
+    Raises LmdmError for Ping-Pong++ with the v objective, for which it is not defined.
     """
+    if sampling.sampler == "pingpong++" and objective == "v":
+        raise LmdmError("The sampler pingpong++ is for rectified flows: play this one with euler or pingpong.")
     levels = noise_levels(sampling.steps, objective)
     for step, (t, t_next) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
-        guess = estimate(x, velocity(x, t), t, objective)
+        branches = velocity(x, t)
+        guess = estimate(x, combined(branches, sampling.guidance), t, objective)
         if step == sampling.steps - 1:
             return guess.denoised
         alpha, sigma = alpha_sigma(t_next, objective)
-        mixed_in = guess.noise if sampling.sampler == "euler" else fresh_noise(step + 1)
-        x = alpha * guess.denoised + sigma * mixed_in
+        if sampling.sampler == "pingpong++":
+            null = estimate(x, branches.chunk(2)[1] if sampling.guidance != 1.0 else branches, t, objective)
+            x = guess.denoised + t_next * (fresh_noise(step + 1) - null.denoised)
+        else:
+            x = alpha * guess.denoised + sigma * (guess.noise if sampling.sampler == "euler" else fresh_noise(step + 1))
     raise AssertionError("Sampling guarantees at least one step")
+
+
+def combined(branches: Tensor, guidance: float) -> Tensor:
+    """The guided velocity `b c n` of all branches `(g b) c n`: guidance 1 has one branch, any other has two."""
+    return branches if guidance == 1.0 else guided(*branches.chunk(2), guidance)
 
 
 def guided(conditional: Tensor, null: Tensor, guidance: float) -> Tensor:

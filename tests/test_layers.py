@@ -16,8 +16,8 @@ LAYERS = (
     ("__main__", "cli", "demo", "io"),
     ("session", "training", "recipes", "evaluation"),
     (
-        "loading", "live", "conversion", "checkpoint", "section", "prime", "rollout",
-        "codec", "codec_stream", "codec_residual", "controls",
+        "loading", "live", "conversion", "checkpoint", "section", "hosted", "prime", "rollout", "regimes", "told",
+        "codec", "codec_stream", "codec_residual", "controls", "pipeline", "host_request", "k_diffusion",
     ),
     ("hosts",),
     ("network",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -12,22 +13,27 @@ from torch import Tensor
 from lmdm_adapter.network.dit import DiT
 from lmdm_adapter.rollout import Told, begin, next_block
 from lmdm_adapter.samplers import noise
-from lmdm_adapter.spec import Sampling
+from lmdm_adapter.spec import BlockSpec, Regime, Sampling
 from lmdm_adapter.state import Conditioning, StreamState, recached
 from tests.toy import CHANNELS, SPEC, conditioning, draw, toy_dit
 
 PINGPONG = Sampling(steps=2)
 
 
+SPECS = tuple(replace(SPEC, regime=regime) for regime in get_args(Regime))
+every_regime = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.regime)
+
+
 def roll(
-    dit: DiT, state: StreamState, blocks: int, *, told: Conditioning | None = None, sampling: Sampling = PINGPONG
-) -> tuple[list[Tensor], StreamState]:
+    dit: DiT, state: StreamState, blocks: int, *, told: Conditioning | None = None, sampling: Sampling = PINGPONG,
+    spec: BlockSpec = SPEC,
+) -> tuple[list[Tensor], StreamState]:  # fmt: skip
     """Play some blocks; their latents and the state after them."""
     ready = Told.of(dit, told or conditioning(len(state.seeds)), guidance=sampling.guidance)
     out = []
     with torch.inference_mode():
         for _ in range(blocks):
-            latents, state = next_block(dit, state, ready, spec=SPEC, sampling=sampling)
+            latents, state = next_block(dit, state, ready, spec=spec, sampling=sampling)
             out.append(latents)
     return out, state
 
@@ -41,8 +47,8 @@ def same(first: list[Tensor], second: list[Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_the_future_never_changes_the_past() -> None:
-    """Changing what is played from block j on changes no bit before it, and does change block j."""
+def test_another_prompt_from_a_state_on_changes_what_follows_alone() -> None:
+    """The past is a value: what is played from block j on is another future of the same state."""
     dit = toy_dit()
     plain, _ = roll(dit, cold(), 6)
     first, state = roll(dit, cold(), 3)
@@ -51,40 +57,50 @@ def test_the_future_never_changes_the_past() -> None:
     assert not torch.equal(other[0], plain[3])
 
 
-def test_a_block_depends_on_its_context_and_on_nothing_older() -> None:
+@every_regime
+def test_a_block_depends_on_its_context_and_on_nothing_older(spec: BlockSpec) -> None:
     """A primed stream hears `context_blocks` blocks; what lies before them is cut, the newest of them matters."""
     dit = toy_dit()
     latents = draw(1, CHANNELS, 4 * SPEC.block_frames)
     heard = latents[..., -SPEC.context_frames :]
     spoiled = heard.clone()
     spoiled[..., -1] += 1.0
-    long, short, changed = (roll(dit, begin(x, seeds=(7,), spec=SPEC), 1)[0] for x in (latents, heard, spoiled))
+    long, short, changed = (
+        roll(dit, begin(x, seeds=(7,), spec=spec), 1, spec=spec)[0] for x in (latents, heard, spoiled)
+    )
     assert same(long, short)
     assert not same(short, changed)
 
 
+def tensors_of(state: StreamState) -> list[Tensor]:
+    """Copies of everything that a state holds."""
+    held = [(block.latents, block.keys_values) for block in state.blocks + state.pending]
+    return [tensor.clone() for pair in held for tensor in pair if tensor is not None]
+
+
+@every_regime
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_step_is_a_pure_function(guidance: float) -> None:
+def test_step_is_a_pure_function(guidance: float, spec: BlockSpec) -> None:
     """Twice from one state gives the same bits; the state keeps every bit it had."""
     dit, sampling = toy_dit(), replace(PINGPONG, guidance=guidance)
-    _, state = roll(dit, cold(), 3, sampling=sampling)
-    before = [block.keys_values.clone() for block in state.blocks], state.pending[0].latents.clone()
-    once, after = roll(dit, state, 3, sampling=sampling)
-    twice, _ = roll(dit, state, 3, sampling=sampling)
+    _, state = roll(dit, cold(), 3, sampling=sampling, spec=spec)
+    before = tensors_of(state)
+    once, after = roll(dit, state, 3, sampling=sampling, spec=spec)
+    twice, _ = roll(dit, state, 3, sampling=sampling, spec=spec)
     assert same(once, twice)
-    assert same([block.keys_values for block in state.blocks], before[0])
-    assert torch.equal(state.pending[0].latents, before[1])
+    assert len(before) == (5 if spec.regime == "block-causal" else 3) and same(tensors_of(state), before)
     assert after.block_index == 6 and state.block_index == 3
 
 
-def test_a_saved_state_plays_on_bit_for_bit() -> None:
+@every_regime
+def test_a_saved_state_plays_on_bit_for_bit(spec: BlockSpec) -> None:
     dit = toy_dit()
-    _, state = roll(dit, cold(), 3)
+    _, state = roll(dit, cold(), 3, spec=spec)
     file = io.BytesIO()
     torch.save(state, file)
     file.seek(0)
     restored = torch.load(file, weights_only=False)
-    assert same(roll(dit, state, 2)[0], roll(dit, restored, 2)[0])
+    assert same(roll(dit, state, 2, spec=spec)[0], roll(dit, restored, 2, spec=spec)[0])
 
 
 def test_forks_share_blocks() -> None:
@@ -96,10 +112,11 @@ def test_forks_share_blocks() -> None:
     assert left.blocks[0].keys_values is right.blocks[0].keys_values
 
 
-def test_time_is_unbounded() -> None:
+@every_regime
+def test_time_is_unbounded(spec: BlockSpec) -> None:
     """Block 100,000 equals what block 10 would be with the same context and noise; the state stays as small."""
     dit, ready = toy_dit(), Told.of(toy_dit(), conditioning(), guidance=1.0)
-    _, early = roll(dit, cold(), 10)
+    _, early = roll(dit, cold(), 10, spec=spec)
     late = replace(early, block_index=100_000, frame_index=100_000 * SPEC.block_frames)
 
     def play(state: StreamState) -> tuple[Tensor, StreamState]:
@@ -107,7 +124,7 @@ def test_time_is_unbounded() -> None:
             return noise(seed, 10, step, purpose, shape=shape)
 
         with torch.inference_mode():
-            return next_block(dit, state, ready, spec=SPEC, sampling=PINGPONG, draw=draw_at_ten)
+            return next_block(dit, state, ready, spec=spec, sampling=PINGPONG, draw=draw_at_ten)
 
     (first, after_early), (second, after_late) = play(early), play(late)
     assert torch.equal(first, second)
@@ -122,16 +139,18 @@ def test_time_is_unbounded_only_because_noise_is_indexed() -> None:
     assert not same(roll(dit, early, 1)[0], roll(dit, replace(early, block_index=100_000), 1)[0])
 
 
+@every_regime
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_rows_of_a_batch_are_independent(guidance: float) -> None:
-    dit, sampling, told = toy_dit(), replace(PINGPONG, guidance=guidance), conditioning(2)
-    together, _ = roll(dit, cold(7, 8), 2, told=told, sampling=sampling)
+def test_rows_of_a_batch_are_independent(guidance: float, spec: BlockSpec) -> None:
+    """In double precision, so that what matrix libraries round by shape does not hide what leaks between rows."""
+    dit, sampling, told = toy_dit().double(), replace(PINGPONG, guidance=guidance), conditioning(2)
+    together, _ = roll(dit, cold(7, 8), 2, told=told, sampling=sampling, spec=spec)
     for row, seed in enumerate((7, 8)):
         own = Conditioning(told.cross[row : row + 1], global_cond=told.global_cond[row : row + 1])
-        alone, _ = roll(dit, cold(seed), 2, told=own, sampling=sampling)
+        alone, _ = roll(dit, cold(seed), 2, told=own, sampling=sampling, spec=spec)
         for ours, theirs in zip(alone, together, strict=True):
             scale = float(ours.abs().max())
-            torch.testing.assert_close(theirs[row : row + 1] / scale, ours / scale, atol=3e-6, rtol=0)
+            torch.testing.assert_close(theirs[row : row + 1] / scale, ours / scale, atol=1e-6, rtol=0)
     assert not torch.allclose(together[-1][0], together[-1][1])
 
 

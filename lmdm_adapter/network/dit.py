@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -155,14 +156,19 @@ class DiT(nn.Module):
         self, x: Tensor, t: Tensor, *, cross: Tensor | None = None, global_cond: Tensor | None = None
     ) -> Tensor:
         """The host's own offline pass: noisy `b c n` at levels `b`, full attention, stock positions: `b c n`."""
+        return self.offline(x, t, prompt=self.prompt_keys_values(cross), global_cond=global_cond)
+
+    def offline(
+        self, x: Tensor, t: Tensor, *, prompt: Sequence[KeysValues] | None, global_cond: Tensor | None
+    ) -> Tensor:
+        """`forward` with the prompt's cross K/V, which serve many passes."""
         tokens = torch.cat([self.prefix_token(t, global_cond), self.noisy_tokens(x)], dim=1)
         rotation = self.transformer.rotary_pos_emb(torch.arange(tokens.shape[1], device=x.device))
 
         def attend(_layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             return F.scaled_dot_product_attention(rotate(q, rotation), rotate(k, rotation), v)
 
-        hidden = self.transformer(tokens, self.prompt_keys_values(cross), attend)
-        return self.velocity(hidden[:, 1:])
+        return self.velocity(self.transformer(tokens, prompt, attend)[:, 1:])
 
     @property
     def dtype(self) -> torch.dtype:

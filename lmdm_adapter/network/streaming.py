@@ -1,4 +1,4 @@
-"""The two passes of block-causal play: commit finished blocks, denoise the next one against their K/V."""
+"""The passes of block-causal play: commit finished blocks, denoise the next one against their K/V, or both at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lmdm_adapter.masks import block_numbers, clean_mask
+from lmdm_adapter.masks import block_numbers, clean_mask, visible
 from lmdm_adapter.network.attention import KeysValues
 from lmdm_adapter.network.dit import DiT
 from lmdm_adapter.network.rope import rotate
@@ -38,6 +38,11 @@ def commit(
     tokens = torch.cat([dit.context_tokens(block.latents, block.controls) for block in pending], dim=1)
     dit.transformer(_to_rows(tokens, rows), prompt, attend)
     recorded = torch.stack([torch.stack(layer) for layer in attend.recorded])
+    return _with_keys_values(pending, recorded)
+
+
+def _with_keys_values(pending: Sequence[Block], recorded: Tensor) -> tuple[Block, ...]:
+    """Hand each block its part of the recorded K/V `l 2 b h n d`."""
     parts = recorded.split([block.frames for block in pending], dim=-2)
     return tuple(
         Block(block.latents, block.controls, part.contiguous()) for block, part in zip(pending, parts, strict=True)
@@ -114,3 +119,53 @@ def denoise(
         return F.scaled_dot_product_attention(rotate(q, rotation), k, v)
 
     return dit.velocity(dit.transformer(tokens, prompt, attend)[:, 1:])
+
+
+def denoise_committing(
+    dit: DiT, x: Tensor, t: Tensor, *, blocks: Sequence[Block], pending: Sequence[Block], prefix_distance: int,
+    context_blocks: int, prompt: Prompt, global_cond: Tensor | None, controls: Tensor | None,
+) -> tuple[Tensor, tuple[Block, ...]]:  # fmt: skip
+    """`denoise` with `commit` of the `pending` blocks in the same pass (arXiv 2605.22717, the fused first step).
+
+    Finished rows are blind to the target, so both results are those of the separate passes. Returns the velocity of
+    `x` (`b c n`, all branches) and the pending blocks, committed.
+    """
+    finished = torch.cat([dit.context_tokens(block.latents, block.controls) for block in pending], dim=1)
+    rows, frames = x.shape[0], finished.shape[1]
+    target = torch.cat([dit.prefix_token(t, global_cond), dit.target_tokens(x, controls)], dim=1)
+    attend = _FusedAttention(
+        dit, blocks, pending, x.shape[-1], rows=rows, prefix_distance=prefix_distance, context_blocks=context_blocks
+    )
+    hidden = dit.transformer(torch.cat([_to_rows(finished, rows), target], dim=1), prompt, attend)
+    recorded = torch.stack([torch.stack([part[..., :frames, :] for part in layer]) for layer in attend.recorded])
+    return dit.velocity(hidden[:, frames + 1 :]), _with_keys_values(pending, recorded)
+
+
+class _FusedAttention:
+    """Attention of [pending | prefix | target] tokens over [context | pending | prefix | target] keys."""
+
+    def __init__(
+        self, dit: DiT, blocks: Sequence[Block], pending: Sequence[Block], target_frames: int, *, rows: int,
+        prefix_distance: int, context_blocks: int,
+    ) -> None:  # fmt: skip
+        device = pending[0].latents.device
+        self.context = [kept_rows(block, rows) for block in blocks]
+        lengths = tuple(block.frames for block in (*blocks, *pending))
+        clean, cached = sum(lengths), sum(block.frames for block in blocks)
+        number = block_numbers((*lengths, 1 + target_frames), device=device)
+        is_target = torch.arange(len(number), device=device) >= clean
+        self.mask = visible(
+            number[cached:, None], is_target[cached:, None], number, is_target, context_blocks=context_blocks
+        )
+        frames = torch.arange(prefix_distance - clean, prefix_distance + target_frames, device=device)
+        positions = torch.cat([frames[:clean], frames.new_zeros(1), frames[clean:]])
+        rotary = dit.transformer.rotary_pos_emb
+        self.key_rotation, self.query_rotation = rotary(positions), rotary(positions[cached:])
+        self.recorded: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        self.recorded.append((k, v))
+        keys = torch.cat([*(kv[layer, 0] for kv in self.context), k], dim=-2)
+        values = torch.cat([*(kv[layer, 1] for kv in self.context), v], dim=-2)
+        q, keys = rotate(q, self.query_rotation), rotate(keys, self.key_rotation)
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=self.mask)

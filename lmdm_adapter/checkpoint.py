@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-import pickle
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 CONFIG_NAME, MODEL_NAME, ADAPTER_NAME = "model_config.json", "model.safetensors", "adapter.safetensors"
 WEIGHT_NAMES = (MODEL_NAME, "model.ckpt")
+WRITTEN_NAMES = (CONFIG_NAME, MODEL_NAME, ADAPTER_NAME)
 TRAINING_PREFIX, EMA_PREFIX = "diffusion.", "diffusion_ema.ema_model."
 
 
@@ -69,7 +70,7 @@ def read_config(folder: Path) -> Mapping[str, Any]:
         raise LmdmError(f"{folder} is no checkpoint: {CONFIG_NAME} is missing beside the weights.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise LmdmError(f"{path} is not valid JSON: {error}.") from None
     if not isinstance(config, dict):
         raise LmdmError(f"{path} must hold a JSON object, not a {type(config).__name__}.")
@@ -83,19 +84,35 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     if path.suffix not in (".safetensors", ".ckpt"):
         raise LmdmError(f"{path} is no checkpoint: weights come as .safetensors or .ckpt.")
+    if not path.is_file():
+        raise LmdmError(f"{path} is missing or no file; copy or download the model again.")
+    if path.suffix == ".ckpt":
+        return _state_dict_of(_unpickled(path), path)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return _state_dict_of(torch.load(path, map_location="cpu", weights_only=True), path)
-    except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        message = f"{path} is truncated or no {path.suffix} file ({reason}); copy or download it again."
+        return load_file(path)
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        message = f"{path} is truncated or no .safetensors file ({reason}); copy or download it again."
         raise LmdmError(message) from None
+
+
+def _unpickled(path: Path) -> object:
+    """What a `.ckpt` holds. Strange bytes raise anything, and torch advises to trust them: neither is passed on."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception:
+        raise LmdmError(
+            f"{path} is truncated, no .ckpt file, or holds objects besides tensors, which are never run; "
+            "copy or download it again, or export its tensors as .safetensors."
+        ) from None
 
 
 def _state_dict_of(content: object, path: Path) -> dict[str, Tensor]:
     tensors = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+    named = isinstance(tensors, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in tensors.items())
+    if not named:
         raise LmdmError(f"{path} holds no state_dict of tensors; export the model from its training run first.")
     return tensors
 
@@ -129,18 +146,50 @@ def write_tensors(
 ) -> None:
     """Write the three files of a model folder, which appears whole or not at all.
 
-    An existing folder is replaced only after the new one is complete. Raises LmdmError when it cannot be written.
+    An existing model is replaced only after the new one is complete. Raises LmdmError when it cannot be written, and
+    for a place that holds anything but a model.
     """
-    folder = Path(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise LmdmError(f"Cannot write {folder}: {error.strerror or error}.") from None
+        with _replacing(_place_of(Path(folder))) as new:
+            _write_files(new, tensors, adapter, config)
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise LmdmError(f"Cannot write {folder}: {reason}; choose another place.") from None
+
+
+def _place_of(folder: Path) -> Path:
+    """The real path of a folder that may be written: it is not there, empty, or a model and nothing else."""
+    place = folder.resolve()
+    if not place.exists():
+        return place
+    if not place.is_dir():
+        raise LmdmError(f"Cannot write a model to {folder}: it is a file; give the name of a folder.")
+    if Path.cwd().is_relative_to(place):
+        raise LmdmError(f"Cannot replace {folder}: this program runs in it; give the name of a folder inside it.")
+    there = sorted(place.iterdir())
+    for path in there:
+        if path.name not in WRITTEN_NAMES or not path.is_file():
+            raise LmdmError(f"Cannot replace {folder}: it holds {path.name}, which would be lost; give a new folder.")
+    if there and not (place / CONFIG_NAME).exists():
+        raise LmdmError(f"Cannot replace {folder}: it holds {there[0].name} but no {CONFIG_NAME}; give a new folder.")
+    return place
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """Yield a new folder that takes the place of `folder` when the body succeeds; else what stood there stays."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    new, old = temporary / "new", temporary / "old"
     try:
-        _write_files(temporary, tensors, adapter, config)
-        _move_into_place(temporary, folder)
+        new.mkdir()
+        yield new
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(new, folder)
     finally:
+        if old.exists() and not folder.exists():
+            os.replace(old, folder)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -151,16 +200,5 @@ def _write_files(
     if adapter:
         save_file(dict(adapter), folder / ADAPTER_NAME)
     (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-
-
-def _move_into_place(temporary: Path, folder: Path) -> None:
-    temporary.chmod(0o755)  # temporary folders and safetensors files are private, a model is not
-    for file in temporary.iterdir():
-        file.chmod(0o644)
-    if not folder.exists():
-        os.replace(temporary, folder)
-        return
-    retired = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-    os.replace(folder, retired / "old")
-    os.replace(temporary, folder)
-    shutil.rmtree(retired, ignore_errors=True)
+    for file in folder.iterdir():
+        file.chmod(0o644)  # safetensors writes private files, a model is not

@@ -56,17 +56,21 @@ def locate(name: str | Path) -> Path:
 
 
 def _downloaded(hub_id: str) -> Path:
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import snapshot_download, utils
 
+    # The hub's errors derive from those of its HTTP client; unlike those of requests, httpx's are no OSError.
+    unreachable = (*utils.HfHubHTTPError.__bases__, OSError)
     try:
         return Path(snapshot_download(hub_id, allow_patterns=[CONFIG_NAME, MODEL_NAME, ADAPTER_NAME]))
-    except errors.GatedRepoError:
+    except utils.GatedRepoError:
         raise LmdmError(
             f"{hub_id} is gated: accept its licence on its hub page, then log in with `hf auth login`."
         ) from None
-    except errors.RepositoryNotFoundError:
+    except utils.RepositoryNotFoundError:
         raise LmdmError(f"There is no folder {hub_id}, and no such public model on the hub; check the name.") from None
-    except (errors.LocalEntryNotFoundError, OSError) as error:
+    except utils.HFValidationError:
+        raise LmdmError(f"There is no folder {hub_id}, and the hub allows no such name; check it.") from None
+    except unreachable as error:
         reason = type(error).__name__
         raise LmdmError(
             f"There is no folder {hub_id}, and the hub cannot be reached for it ({reason}); "

@@ -14,6 +14,7 @@ from lmdm_adapter.spec import BlockSpec, Sampling
 
 FORMAT_VERSION = 1
 CONTEXT_CONTROLS = ("context_mask", "context_latents")
+MAX_SECONDS = 1e6
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class LmdmSection:
     conditioners: tuple[ConditionerConfig, ...] = ()
     seconds_total: float | None = None
     trained_steps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seconds_total is not None and not 0.0 <= self.seconds_total <= MAX_SECONDS:
+            raise LmdmError(f"lmdm.seconds_total must lie between 0 and {MAX_SECONDS:g}, got {self.seconds_total}.")
 
     def to_json(self) -> dict[str, Any]:
         """The section as a JSON object; `LmdmSection.read` takes it back."""
@@ -62,7 +67,13 @@ class LmdmSection:
         return from_json(LmdmSection, values)
 
     def extend(self, network: NetworkConfig) -> NetworkConfig:
-        """The host's network plus what this section declares."""
+        """The host's network plus what this section declares.
+
+        Raises LmdmError for frame controls in another order than ours; those of the reference never come here.
+        """
+        first = tuple(name for name, _ in self.frame_controls[:2])
+        if first and first != CONTEXT_CONTROLS:
+            raise LmdmError(f"lmdm.frame_controls must begin with {' and '.join(CONTEXT_CONTROLS)}, got {first}.")
         dit = replace(network.dit, frame_controls=self.frame_controls or network.dit.frame_controls)
         cond_dim = network.cond_dim or network.dit.cond_token_dim
         return replace(network, dit=dit, cond_dim=cond_dim, conditioners=network.conditioners + self.conditioners)

@@ -9,8 +9,9 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.fields import from_json as from_json
 
 Regime = Literal["outpaint", "encoder-decoder", "block-causal"]
-Sampler = Literal["pingpong", "euler"]
+Sampler = Literal["pingpong", "pingpong++", "euler"]
 Objective = Literal["rectified_flow", "rf_denoiser", "v"]
+MAX_FRAMES = 2**20
 
 
 def require_choice(what: str, value: str, choices: object) -> None:
@@ -37,8 +38,13 @@ class BlockSpec:
         for name in ("block_frames", "context_blocks"):
             if getattr(self, name) < 1:
                 raise LmdmError(f"BlockSpec needs {name} of at least 1, got {getattr(self, name)}.")
-        if self.prefix_distance_frames is not None and self.prefix_distance_frames < 1:
-            raise LmdmError(f"prefix_distance_frames must be at least 1, got {self.prefix_distance_frames}.")
+        if self.context_frames > MAX_FRAMES:
+            raise LmdmError(
+                f"block_frames {self.block_frames} times context_blocks {self.context_blocks} must be at most "
+                f"{MAX_FRAMES} frames; choose smaller or fewer blocks."
+            )
+        if self.prefix_distance_frames is not None and not 1 <= self.prefix_distance_frames <= MAX_FRAMES:
+            raise LmdmError(f"prefix_distance_frames must lie in 1..{MAX_FRAMES}, got {self.prefix_distance_frames}.")
 
     @property
     def context_frames(self) -> int:

@@ -71,6 +71,13 @@ def test_usage_errors_exit_with_2(model: Path, out: Path, arguments: list[str]) 
     assert result.exit_code == 2 and names(out) == []
 
 
+@pytest.mark.parametrize("threads", [0, 257])
+def test_impossible_threads_are_refused_before_the_model_is_opened(out: Path, threads: int) -> None:
+    """Unlimited, they end the process without a word."""
+    result = lmdm("stream", "--model", "no-such-model", "--out", out / "out.wav", "--threads", threads)
+    assert result.exit_code == 2 and "--threads" in result.stderr
+
+
 @pytest.mark.parametrize("guidance", ["-1", "nan", "1000"])
 def test_impossible_guidance(model: Path, out: Path, guidance: str) -> None:
     assert "uidance" in stream_fails(model, out, "--guidance", guidance)
@@ -222,8 +229,9 @@ def test_a_hub_that_cannot_be_reached(out: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     "options",
-    [["--block-frames", 0], ["--block-frames", -1], ["--context-blocks", 0], ["--regime", "outpaint"]],
-)
+    [["--block-frames", 0], ["--block-frames", -1], ["--context-blocks", 0], ["--regime", "outpaint"],
+     ["--block-frames", 10**9], ["--context-blocks", 10**9], ["--block-frames", 2**12, "--context-blocks", 2**9]],
+)  # fmt: skip
 def test_impossible_specs(offline: Path, out: Path, options: list[object]) -> None:
     convert_fails(offline, out, *options)
 

@@ -79,6 +79,9 @@ def test_the_report_adds_up(model: Path, tmp_path: Path) -> None:
     assert report["seconds"] == pytest.approx(sum(block["audio_seconds_made"] for block in blocks)) == 0.5
     assert report["samples"] == 500 and report["sample_rate"] == SAMPLE_RATE
     compute_seconds = sum(block["compute_seconds"] for block in blocks)
+    for block in blocks:
+        made, factor = block["audio_seconds_made"], block["real_time_factor"]
+        assert factor == (pytest.approx(block["compute_seconds"] / made) if made else None)
     assert report["compute_seconds"] == pytest.approx(compute_seconds) and compute_seconds > 0
     assert report["real_time_factor"] == pytest.approx(compute_seconds / 0.5)
     assert report["seed"] == 3 and report["sampling"]["steps"] == 2 and report["prompt"] == "house"

@@ -166,6 +166,7 @@ def test_mask_and_padding_of_words(caplog):
     assert mask.tolist() == [[True, False, False], [False] * 3, [True] * 3]
     assert not features[~mask].any() and features[mask].abs().amax(-1).min() > 0
     assert "4 known words" in caplog.text
+    assert torch.equal(features[2], module(["bass house bass"], "cpu")[0][0])  # the first three count
 
 
 def test_words_learn_and_rows_of_a_batch_are_alone():

@@ -14,6 +14,7 @@ from lmdm_adapter.fields import from_json
 from lmdm_adapter.hosts.stable_audio_tools import network_config
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.section import LmdmSection
+from lmdm_adapter.spec import MAX_FRAMES, BlockSpec
 from tests.models import host_config, tiny_section
 
 STRANGE_VALUES = (None, "words", -1, 0, 2.5, True, [], {}, [None], float("nan"))
@@ -94,3 +95,10 @@ def test_every_missing_key_is_fine_or_named() -> None:
                 continue
             except Exception as error:  # noqa: BLE001
                 pytest.fail(f"without {'.'.join(map(str, path))}: {type(error).__name__}: {error}")
+
+
+def test_blocks_and_distances_have_a_largest_size() -> None:
+    assert BlockSpec(2**10, 2**10, prefix_distance_frames=2**20).context_frames == MAX_FRAMES
+    for bad in ({"block_frames": 10**9}, {"context_blocks": 10**9}, {"prefix_distance_frames": 2**20 + 1}):
+        with pytest.raises(LmdmError, match=f"{next(iter(bad))}.*{MAX_FRAMES}"):
+            BlockSpec(**bad)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.evaluation import frechet
+from lmdm_adapter.evaluation import frechet, music
 from lmdm_adapter.evaluation.material import Format, prompt_songs, training_sounds
 from lmdm_adapter.evaluation.music import MusicPlan, evaluate_music, evaluate_sources, real_sources
 from lmdm_adapter.hosts.stable_audio_tools import network_config
@@ -80,9 +80,19 @@ def test_real_music_is_near_and_spoiled_music_is_far(small):
     real = report.distances["real"].value
     assert report.floor.value < real
     assert report.distances["shuffled"].value > 1.5 * real and report.distances["loop"].value > 2.0 * real
-    assert report.nearest_loop <= report.distances["loop"].value
+    assert report.nearest_loop < report.distances["loop"].value
     assert report.tempos["real"].matches > 0.6 > report.tempos["shuffled"].matches
     assert ("held-out songs", 64, 64) in heard and ("shuffled", 24, 24) in heard
+
+
+def test_one_loop_is_the_middle_one_of_all(small, monkeypatch):
+    """Half of the prompt songs' loops are nearer than the baseline and half are not."""
+    heard = []
+    monkeypatch.setattr(music, "frechet_distance", lambda *sides, **settings: heard.append(
+        frechet.frechet_distance(*sides, **settings)) or heard[-1])  # fmt: skip
+    report = evaluate_sources(real_sources(small, 370), small, Format(small.stream_seconds, RATE))
+    loops = sorted(distance.value for distance in heard[: small.prompts])
+    assert report.nearest_loop == loops[0] and report.distances["loop"].value == loops[small.prompts // 2]
 
 
 def test_a_model_gets_figures_checks_and_a_report(small):

@@ -11,7 +11,7 @@ import torch
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.evaluation.checks import Check
-from lmdm_adapter.evaluation.memory import memory_slope, rss_bytes
+from lmdm_adapter.evaluation.memory import Slope, memory_slope, rss_bytes
 from lmdm_adapter.evaluation.soak import SoakPlan, exact_difference, soak
 from tests.models import tiny_live
 
@@ -65,6 +65,14 @@ def test_memory_slopes():
     step = memory_slope(minutes, 300.0 + 5.0 * (minutes > 5.0))
     assert step is not None and step.high - step.low > 0.3
     assert memory_slope(minutes[:15], noise[:15]) is None and memory_slope(minutes[:99], noise[:99]) is None
+
+
+def test_memory_must_surely_not_grow():
+    """The upper end of the interval decides: a slope of which nobody can be sure is no pass."""
+    report = soak(tiny_live(), SoakPlan(minutes=0.03))
+    for slope, passed in ((Slope(0.0, -0.1, 0.1), True), (Slope(0.0, -9.0, 9.0), False)):
+        checks = {check.name: check for check in replace(report, rss_slope=slope).checks}
+        assert checks["memory growth, MiB per minute"].passed == passed
 
 
 def test_this_process_has_memory():

@@ -247,6 +247,29 @@ def test_a_copy_has_tensors_of_its_own() -> None:
     assert all(a.data_ptr() != b.data_ptr() and torch.equal(a, b) for a, b in pairs)
 
 
+def test_weights_in_half_precision_are_computed_in_full(tmp_path: Path) -> None:
+    """Bundled models lie on disk in fp16; nothing of them is computed in it unless asked for."""
+    live = tiny_live().copied()
+    live.network.half()
+    live.save(tmp_path / "half")
+    loaded = lmdm.load(tmp_path / "half")
+    assert {parameter.dtype for parameter in loaded.network.parameters()} == {torch.float32}
+    assert all(np.isfinite(audio.samples).all() for audio in loaded.stream("house", 0.2))
+
+
+def test_an_untrained_conversion_is_played_with_many_steps_and_guidance(tmp_path: Path) -> None:
+    """Few ping-pong steps are for models that were post-trained for them (arXiv 2605.22717)."""
+    network, config = tiny_offline()
+    write_checkpoint(tmp_path / "offline", network, config)
+    sampling = lmdm.convert(tmp_path / "offline", SPEC).sampling
+    assert sampling.sampler == "euler" and sampling.steps >= 50 and 4.0 <= sampling.guidance <= 7.0
+
+
+def test_lengths_are_rounded_to_the_nearest_sample() -> None:
+    pieces = tiny_live().stream("house", 0.2006)
+    assert sum(piece.samples.shape[1] for piece in pieces) == 201
+
+
 def test_sampling_settings_reach_the_stream() -> None:
     live = tiny_live()
     base = joined(live.stream(PROMPT, seconds=0.2))

@@ -54,6 +54,17 @@ def lmdm(arguments: list[str], folder: Path) -> str:
     return python(["-c", MAIN, *arguments], folder)
 
 
+def test_examples_are_played_by_their_commands(tmp_path):
+    """The commands that made the bundled examples, for less music; every example has one."""
+    text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    shown = [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("lmdm ")]
+    made = {arguments[arguments.index("--out") + 1] for arguments in shown}
+    assert made == {path.name for path in (ROOT / "examples").glob("*.flac")}
+    for arguments in shown:
+        lmdm(shortened(arguments, 1), tmp_path)
+        assert (tmp_path / arguments[arguments.index("--out") + 1]).stat().st_size > 0
+
+
 def test_readme_opens_with_the_two_commands():
     install, test = (block.strip() for block in blocks("bash")[:2])
     assert install == (

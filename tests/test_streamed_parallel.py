@@ -79,6 +79,30 @@ def test_host_initialisation_hides_every_mask() -> None:
     assert difference(toy_dit(drawn=False), BlockSpec(SPEC.block_frames, 1)) == 0.0
 
 
+@pytest.mark.parametrize("changed", ["clean", "noisy", "t"])
+def test_no_bit_before_a_changed_block_changes(changed: str) -> None:
+    """Law 3, where all blocks are there at once: what block 3 is, or is noised to, is unseen by those before it.
+
+    Its clean latents are unseen by its own target too; the blocks after it hear them, and nothing else of it.
+    """
+    dit, told = toy_dit(), conditioning(ROWS)
+    given = dict(zip(("clean", "noisy", "t"), inputs(), strict=True))
+    start, stop = sum(LENGTHS[:3]), sum(LENGTHS[:4])
+    spoiled = {**given, changed: given[changed].clone()}
+    spoiled[changed][..., 3 if changed == "t" else slice(start, stop)] += 0.5
+    before, after = (
+        parallel_velocity(
+            dit, **values, lengths_frames=LENGTHS, context_blocks=SPEC.context_blocks, cross=told.cross,
+            prefix_distance=SPEC.prefix_distance, global_cond=told.global_cond,
+        )
+        for values in (given, spoiled)
+    )  # fmt: skip
+    assert torch.equal(before[..., :start], after[..., :start])
+    own, later = (not torch.equal(before[..., part], after[..., part])
+                  for part in (slice(start, stop), slice(stop, None)))  # fmt: skip
+    assert (own, later) == ((False, True) if changed == "clean" else (True, False))
+
+
 def test_dropping_context_is_playing_with_less_of_it() -> None:
     """`kept_blocks` m hides all but the newest m context blocks from the target, and from nobody else."""
     dit, told = toy_dit(), conditioning(ROWS)

@@ -41,6 +41,8 @@ def test_rendering_goes_on_where_it_was(songs: tuple[Path, list[SongFacts]]) -> 
     assert not list(folder.glob(".*"))
     with pytest.raises(LmdmError, match="another rate or length"):
         render_songs(folder, range(1), seconds=2.0, sample_rate=2 * RATE)
+    with pytest.raises(LmdmError, match="another rate or length"):
+        render_songs(folder, range(1), seconds=60.0, sample_rate=RATE)
 
 
 def test_batches_depend_on_seed_and_step_alone(songs: tuple[Path, list[SongFacts]]) -> None:
@@ -52,8 +54,13 @@ def test_batches_depend_on_seed_and_step_alone(songs: tuple[Path, list[SongFacts
 
 
 def test_crops_longer_than_a_song_are_refused(songs: tuple[Path, list[SongFacts]]) -> None:
+    shortest = min(facts.samples for facts in songs[1])
+    assert AudioCrops(*songs, batch_size=8, crop_samples=shortest, seed=0).batch(0).shape == (8, 1, shortest)
+    for crop_samples in (shortest + 1, 10**6):
+        with pytest.raises(LmdmError, match="do not fit the shortest song"):
+            AudioCrops(*songs, batch_size=1, crop_samples=crop_samples, seed=0)
     with pytest.raises(LmdmError, match="do not fit the shortest song"):
-        AudioCrops(*songs, batch_size=1, crop_samples=10**6, seed=0)
+        AudioCrops(songs[0], [], batch_size=1, crop_samples=1, seed=0)
 
 
 def test_distance_is_zero_at_the_target_and_grows(songs: tuple[Path, list[SongFacts]]) -> None:

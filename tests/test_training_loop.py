@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,17 @@ def test_sigterm_saves_and_stops(tmp_path: Path) -> None:
     assert (stopped.step, stopped.finished) == (5, False)
     assert fit(tmp_path)[0].finished
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_gradients_are_clipped_to_the_norm(tmp_path: Path) -> None:
+    """The second moment of Adam after one step says how large the gradient was that it got."""
+    def largest(folder: Path, clip_norm: float) -> float:
+        fit(folder, config=replace(CONFIG, clip_norm=clip_norm), stop_after=1)
+        state = torch.load(folder / "checkpoint.pt", weights_only=True)["optimizer"]["state"]
+        return sum(float(one["exp_avg_sq"].sum()) for one in state.values()) / (1.0 - CONFIG.beta2)
+
+    clipped, free = largest(tmp_path / "clipped", 0.01), largest(tmp_path / "free", 1e9)
+    assert clipped == pytest.approx(1e-4, rel=0.01) and free > 1e-3
 
 
 def test_log_and_picture(tmp_path: Path) -> None:

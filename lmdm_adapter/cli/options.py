@@ -38,7 +38,7 @@ DeviceOption = Annotated[str, typer.Option("--device", help="Where to compute: c
 DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="Number format of the network.")]
 ThreadsOption = Annotated[
     Optional[int],  # noqa: UP045
-    typer.Option("--threads", min=1, help="CPU threads; by default as many as torch likes."),
+    typer.Option("--threads", min=1, max=256, help="CPU threads; by default as many as torch likes."),
 ]
 JsonOption = Annotated[
     Optional[Path],  # noqa: UP045

@@ -112,10 +112,10 @@ def timed(pieces: Iterable[Audio]) -> Iterator[tuple[Audio, BlockTiming]]:
 
 
 def _show(progress: Progress, bar: TaskID, timing: BlockTiming) -> None:
-    factor = timing.compute_seconds / timing.audio_seconds_made if timing.audio_seconds_made else 0.0
     progress.update(
-        bar, advance=timing.audio_seconds_made, block_ms=1000.0 * timing.compute_seconds, factor=factor
-    )
+        bar, advance=timing.audio_seconds_made, block_ms=1000.0 * timing.compute_seconds,
+        factor=timing.real_time_factor or 0.0,
+    )  # fmt: skip
 
 
 def _sampling(default: Sampling, request: Request) -> Sampling:

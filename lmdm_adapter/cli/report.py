@@ -17,6 +17,15 @@ class BlockTiming:
     compute_seconds: float
     rss_bytes: int | None
 
+    @property
+    def real_time_factor(self) -> float | None:
+        """Compute time divided by audio time; None for a block whose audio is still held back."""
+        return self.compute_seconds / self.audio_seconds_made if self.audio_seconds_made else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields and factor as one JSON object."""
+        return {**asdict(self), "real_time_factor": self.real_time_factor}
+
 
 @dataclass(frozen=True)
 class StreamReport:
@@ -56,7 +65,7 @@ class StreamReport:
             "load_seconds": self.load_seconds,
             "first_audio_seconds": self.first_audio_seconds,
             "peak_rss_bytes": peak_rss_bytes(),
-            "blocks": [asdict(block) for block in self.blocks],
+            "blocks": [block.to_json() for block in self.blocks],
         }
 
 

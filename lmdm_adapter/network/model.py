@@ -101,7 +101,7 @@ def build(config: NetworkConfig, tensors: Mapping[str, Tensor]) -> Network:
     """A network whose parameters and buffers *are* `tensors`: nothing copied, renamed, missing or left over.
 
     Parameters do not require gradients; the caller's tensors keep their own flags. Raises LmdmError naming the
-    first key that is missing, unknown or of another shape.
+    first key that is missing, unknown, of another shape or of another kind of number.
     """
     with torch.device("meta"):
         network = Network(config)
@@ -124,6 +124,8 @@ def _refuse_mismatch(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]
                 f"{key} has shape {tuple(given[key].shape)}, the config asks for {tuple(tensor.shape)}; "
                 "is this the config of another checkpoint?"
             )
+        if tensor.is_floating_point() and not given[key].is_floating_point():
+            raise LmdmError(f"{key} holds {given[key].dtype}, not floating-point numbers; give unquantised weights.")
 
 
 def _refuse_keys(what: str, keys: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -43,6 +44,20 @@ def read_config(cls: type[Config], path: str | Path) -> Config:
     if not isinstance(values, dict):
         raise LmdmError(f"The config {path} must hold one JSON object, got {type(values).__name__}.")
     return build_config(cls, values)
+
+
+def require_at_least_one(config: object, *names: str) -> None:
+    """Refuse a config of which one of these counts is below 1."""
+    for name in names:
+        if getattr(config, name) < 1:
+            raise LmdmError(f"{type(config).__name__} needs {name} of at least 1, got {getattr(config, name)}.")
+
+
+def require_seconds(config: object, *names: str) -> None:
+    """Refuse a config of which one of these lengths is no positive number of seconds."""
+    for name in names:
+        if not 0.0 < getattr(config, name) < math.inf:
+            raise LmdmError(f"{type(config).__name__} needs a positive {name}, got {getattr(config, name)}.")
 
 
 def write_json(path: Path, value: Any) -> None:

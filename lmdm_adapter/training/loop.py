@@ -78,12 +78,19 @@ class Trained:
     average: dict[str, Tensor]
 
 
+def require_accelerate() -> None:
+    """Refuse to go on without accelerate. Recipes ask first, before they spend hours on songs."""
+    try:
+        import accelerate  # noqa: F401
+    except ImportError as error:
+        raise LmdmError("Training needs accelerate: pip install 'lmdm-adapter[train]'.") from error
+
+
 def new_accelerator(config: LoopConfig) -> Accelerator:
     """An accelerator of the wanted precision. Raises LmdmError when accelerate is not installed."""
-    try:
-        from accelerate import Accelerator
-    except ImportError as error:
-        raise LmdmError("Training needs accelerate: pip install 'lmdm-adapter[train]'") from error
+    require_accelerate()
+    from accelerate import Accelerator
+
     return Accelerator(mixed_precision=config.precision, cpu=config.cpu or None)
 
 

@@ -1,0 +1,63 @@
+"""What a recipe cannot do it says at once, before the first song is rendered."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.recipes import base, codec, decoder, finetune
+from lmdm_adapter.training.configs import build_config
+from lmdm_adapter.training.latents import LatentsConfig
+
+NEEDED: dict[type, dict[str, Any]] = {
+    codec.CodecRecipe: {"output": "o", "songs": "s"},
+    decoder.DecoderRecipe: {"output": "o", "codec": "c", "songs": "s"},
+    base.BaseRecipe: {"output": "o", "codec": "c", "latents": {"folder": "l"}},
+    finetune.FinetuneRecipe: {"output": "o", "base": "b", "latents": {"folder": "l"}},
+}
+COUNTS = ("sample_rate", "train_songs", "held_out_songs", "batch_size", "crop_frames", "window_frames", "blocks")
+LENGTHS = ("song_seconds", "measured_seconds", "example_seconds")
+BAD = {**dict.fromkeys(COUNTS, (0, -1)), **dict.fromkeys(LENGTHS, (0.0, -1.0, float("nan"), float("inf")))}
+
+
+def fields_of(cls: type) -> list[str]:
+    """The counts and lengths of a recipe and of its latents."""
+    known = {*cls.__dataclass_fields__, *(LatentsConfig.__dataclass_fields__ if "latents" in NEEDED[cls] else ())}
+    return [name for name in BAD if name in known]
+
+
+def with_value(cls: type, name: str, value: float) -> object:
+    """The recipe with one field set, in its latents where the field is theirs."""
+    values = NEEDED[cls]
+    if name in cls.__dataclass_fields__:
+        return build_config(cls, {**values, name: value})
+    return build_config(cls, {**values, "latents": {**values["latents"], name: value}})
+
+
+@pytest.mark.parametrize(("cls", "name"), [(cls, name) for cls in NEEDED for name in fields_of(cls)])
+def test_impossible_numbers_are_refused_when_the_config_is_read(cls: type, name: str) -> None:
+    build_config(cls, NEEDED[cls])
+    for value in BAD[name]:
+        with pytest.raises(LmdmError, match=f"{name}|at least 2 blocks"):
+            with_value(cls, name, value)
+
+
+def test_every_recipe_checks_something() -> None:
+    assert all(len(fields_of(cls)) >= 4 for cls in NEEDED)
+
+
+@pytest.mark.parametrize("run", [codec.run, decoder.run, base.run, finetune.run])
+def test_without_accelerate_nothing_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[[object], object]
+) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    monkeypatch.chdir(tmp_path)
+    cls = next(cls for cls in NEEDED if cls.__module__ == run.__module__)
+    with pytest.raises(LmdmError, match="accelerate"):
+        run(build_config(cls, NEEDED[cls]))
+    assert not list(tmp_path.iterdir())

@@ -23,6 +23,7 @@ from lmdm_adapter.spec import BlockSpec, Sampling
 
 PROJECTION_WEIGHT = f"{CONTROL_PROJECTION}weight"
 UNTRAINED_SAMPLING = Sampling(steps=50, sampler="euler", guidance=4.0)
+FEW_STEP_SAMPLING = Sampling(steps=8, sampler="pingpong", guidance=1.0)  # what `rf_denoiser` hosts were trained for
 
 
 def convert(
@@ -32,12 +33,11 @@ def convert(
     """Turn an offline checkpoint (folder or file) or a stable-audio-tools object into a live model.
 
     A host object shares its tensors with the result and is not changed; `copy=True` gives the result its own, which
-    training needs. `config` is the host's model config, where the object's attributes do not tell all.
+    training needs. `config` is the host's model config, where the object's attributes do not tell all. The regime
+    "outpaint" adds nothing to the weights: any stock checkpoint plays on beyond its length, at stock quality and cost.
     Raises LmdmError for what is not supported, by name.
     """
     spec = spec or BlockSpec()
-    if spec.regime != "block-causal":
-        raise LmdmError(f"The regime {spec.regime!r} cannot be played yet; convert with 'block-causal'.")
     if isinstance(source, str | Path):
         live = convert_checkpoint(read_checkpoint(source), spec)
     elif is_host_object(source):
@@ -57,6 +57,20 @@ def convert_checkpoint(checkpoint: Checkpoint, spec: BlockSpec) -> LiveModel:
     return _converted(network, tensors, spec, config=checkpoint.config, section=section)
 
 
+def window_spec(checkpoint: Checkpoint) -> BlockSpec:
+    """Blocks for outpainting with a stock checkpoint: its own window of `sample_size`, cut into whole default blocks.
+
+    A window shorter than two of them is halved. Raises LmdmError for a checkpoint that does not tell its window.
+    """
+    network = network_config(checkpoint.config)
+    samples = checkpoint.config.get("sample_size")
+    if not isinstance(samples, int) or network.codec is None or samples < 2 * network.codec.ratio:
+        raise LmdmError(f"{checkpoint.path} tells no window (sample_size {samples!r}); convert it with block settings.")
+    frames = samples // network.codec.ratio
+    block_frames = min(BlockSpec().block_frames, frames // 2)
+    return BlockSpec(block_frames, frames // block_frames - 1, "outpaint")
+
+
 def is_live(checkpoint: Checkpoint) -> bool:
     """Whether a checkpoint was converted before, by this package or in the reference's format."""
     return LmdmSection.read(checkpoint.config).spec is not None or is_reference(checkpoint.config)
@@ -73,6 +87,10 @@ def _converted(
     network: NetworkConfig, tensors: Mapping[str, Tensor], spec: BlockSpec, *, config: Mapping[str, Any] | None,
     section: LmdmSection,
 ) -> LiveModel:  # fmt: skip
+    if spec.regime == "outpaint":
+        few = network.dit.objective == "rf_denoiser"
+        section = replace(section, spec=spec, sampling=FEW_STEP_SAMPLING if few else UNTRAINED_SAMPLING)
+        return LiveModel(build(network, tensors), section, host_config=config)
     controls = context_controls(network.dit.io_channels)
     projection = context_projection(build(network, tensors).dit)
     network = replace(network, dit=replace(network.dit, frame_controls=controls))
@@ -103,7 +121,10 @@ def live_from_checkpoint(checkpoint: Checkpoint) -> LiveModel:
     section = LmdmSection.read(checkpoint.config)
     network = section.extend(network_config(checkpoint.config))
     if section.spec is None:
-        raise LmdmError(f"{checkpoint.path} is an offline checkpoint; run `lmdm convert {checkpoint.path} DST` first.")
+        raise LmdmError(
+            f"{checkpoint.path} is an offline checkpoint; run `lmdm convert {checkpoint.path} DST` first, "
+            "or play it as it is with the regime outpaint."
+        )
     return LiveModel(build(network, tensors), section, host_config=checkpoint.config)
 
 

@@ -21,8 +21,9 @@ from lmdm_adapter.network.model import Network
 from lmdm_adapter.prime import prime_latents
 from lmdm_adapter.rollout import Told, begin, next_block
 from lmdm_adapter.section import LmdmSection
-from lmdm_adapter.spec import BlockSpec, Sampling
-from lmdm_adapter.state import StreamState
+from lmdm_adapter.spec import BlockSpec, Regime, Sampling
+from lmdm_adapter.state import StreamState, rewound
+from lmdm_adapter.state_file import model_digest, read_state, state_bytes, write_whole
 
 PROMPTS_KEPT = 16
 
@@ -130,6 +131,62 @@ class LiveModel:
                 self._told.pop(next(iter(self._told)))
             self._told[key] = Told.of(self.network.dit, conditioning, guidance=guidance)
         return self._told[key]
+
+    def with_regime(self, regime: Regime) -> LiveModel:
+        """The same weights, shared, played in another regime; how good that sounds is up to their training.
+
+        Raises LmdmError for a regime that needs the frame-control projection of a converted model.
+        """
+        if regime != "outpaint" and not self.network.dit.config.frame_controls:
+            raise LmdmError(f"The regime {regime!r} needs a converted model; this one can only be played by outpaint.")
+        if regime == self.spec.regime:
+            return self
+        section = replace(self.section, spec=replace(self.spec, regime=regime), trained_steps=0)
+        return replace(self, section=section, _told={})
+
+    @property
+    def trained(self) -> bool:
+        """Whether the weights were trained for the regime: by fine-tuning, or as a stock model that outpaints."""
+        return self.section.trained_steps > 0 or not self.network.dit.config.frame_controls
+
+    def rewind(self, state: StreamState, blocks: int) -> StreamState:
+        """The stream `blocks` blocks ago, from latents that the state remembers: as if primed with what was before.
+
+        Going back to a state that was kept is exact; this is for when none was. Audio goes on where it was then.
+        Raises LmdmError for more blocks than were played and are remembered.
+        """
+        back = rewound(state, blocks, context_blocks=self.spec.context_blocks)
+        look_ahead, parts = state.codec.look_ahead_frames, [block.latents for block in back.history + back.pending]
+        latents = torch.cat(parts, dim=-1).to(self.codec.dtype) if parts else state.codec.latents[..., :0]
+        heard = latents.shape[-1] - min(look_ahead, back.frame_index, latents.shape[-1])
+        with torch.inference_mode():
+            decoder = codec_stream.start(
+                self.codec, batch=len(state.seeds), look_ahead_frames=look_ahead,
+                context=latents[..., :heard] if heard else None,
+            )  # fmt: skip
+            if heard < latents.shape[-1]:
+                _, decoder = codec_stream.decode_step(self.codec, decoder, latents[..., heard:])
+        return replace(back, codec=decoder)
+
+    def save_state(self, state: StreamState, path: str | Path) -> None:
+        """Write a moment of a stream to one safetensors file. Raises LmdmError when the place cannot be written."""
+        path = Path(path)
+        content = state_bytes(state, model=self._digest)
+        try:
+            write_whole(path, content)
+        except OSError as error:
+            raise LmdmError(f"Cannot write {path}: {error.strerror or error}.") from None
+
+    def load_state(self, path: str | Path) -> StreamState:
+        """A moment that `save_state` wrote; it plays on bit for bit.
+
+        Raises LmdmError for a file that holds none, or one of another model, other blocks or another number format.
+        """
+        return read_state(Path(path), model=self._digest, device=self.device)
+
+    @property
+    def _digest(self) -> str:
+        return model_digest(self.network, {"spec": self.spec.to_json(), "dtype": str(self.network.dit.dtype)})
 
     def save(self, folder: str | Path) -> None:
         """Write `model.safetensors` (the host's keys), `adapter.safetensors` and `model_config.json`.

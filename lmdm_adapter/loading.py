@@ -8,21 +8,32 @@ from pathlib import Path
 import torch
 
 from lmdm_adapter.checkpoint import ADAPTER_NAME, CONFIG_NAME, MODEL_NAME, read_checkpoint
-from lmdm_adapter.conversion import live_from_checkpoint
+from lmdm_adapter.conversion import convert_checkpoint, is_live, live_from_checkpoint, window_spec
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.network.model import Network
+from lmdm_adapter.spec import Regime
 
 MODELS_FOLDER = Path(__file__).parent / "models"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
-def load(name: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> LiveModel:
+def load(
+    name: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32,
+    regime: Regime | None = None,
+) -> LiveModel:  # fmt: skip
     """Load a live model: a bundled name ("tiny"), a folder, or a hub id ("owner/name").
 
-    Raises LmdmError when there is none of that name, when it is gated or offline, or when it is not a live model.
+    `regime` plays it in another regime than it was made for; "outpaint" plays offline checkpoints too, in windows of
+    their own length. Raises LmdmError when there is none of that name, when it is gated or offline, or when it is not a
+    live model.
     """
-    live = live_from_checkpoint(read_checkpoint(locate(name)))
+    checkpoint = read_checkpoint(locate(name))
+    if regime == "outpaint" and not is_live(checkpoint):
+        live = convert_checkpoint(checkpoint, window_spec(checkpoint))
+    else:
+        live = live_from_checkpoint(checkpoint)
+        live = live if regime is None else live.with_regime(regime)
     place(live.network, device=device, dtype=dtype)
     return live
 

@@ -7,7 +7,7 @@ branches of guidance come from one batch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from lmdm_adapter.network.encoder_decoder import encode_window
 from lmdm_adapter.network.streaming import Window, commit, denoise, denoise_committing
 from lmdm_adapter.samplers import Velocity, alpha_sigma
 from lmdm_adapter.spec import BlockSpec
-from lmdm_adapter.state import StreamState, recached
+from lmdm_adapter.state import StreamState, recached, windowed
 from lmdm_adapter.told import Told
 
 Noise = Callable[..., Tensor]
@@ -53,7 +53,7 @@ def committed(dit: DiT, state: StreamState, told: Told, *, spec: BlockSpec) -> S
     """`state` with every pending block committed under `told`, the window cut to `context_blocks`."""
     state, rows = _with_branches(state, told), len(state.seeds) * told.branches
     new = commit(dit, state.blocks, state.pending, prompt=told.prompt, rows=rows, context_blocks=spec.context_blocks)
-    return replace(state, blocks=(state.blocks + new)[-spec.context_blocks :], pending=())
+    return windowed(state, state.blocks + new, context_blocks=spec.context_blocks)
 
 
 def _with_branches(state: StreamState, told: Told) -> StreamState:
@@ -85,7 +85,7 @@ def _first_velocity(
         prefix_distance=spec.prefix_distance, context_blocks=spec.context_blocks, prompt=told.prompt,
         global_cond=told.global_cond, controls=_branched(target.controls, told),
     )  # fmt: skip
-    return velocity.float(), replace(state, blocks=(state.blocks + new)[-spec.context_blocks :], pending=())
+    return velocity.float(), windowed(state, state.blocks + new, context_blocks=spec.context_blocks)
 
 
 def _encoder_decoder(dit: DiT, state: StreamState, told: Told, target: Target, spec: BlockSpec) -> Opened:
@@ -117,8 +117,8 @@ def _outpaint(dit: DiT, state: StreamState, told: Told, target: Target, spec: Bl
 
 def _latents_only(state: StreamState, spec: BlockSpec) -> StreamState:
     """`state` with its newest blocks as context, without K/V."""
-    window = (state.blocks + state.pending)[-spec.context_blocks :]
-    return replace(state, blocks=tuple(block.uncommitted() for block in window), pending=())
+    blocks = tuple(block.uncommitted() for block in state.blocks + state.pending)
+    return windowed(state, blocks, context_blocks=spec.context_blocks)
 
 
 def _against(dit: DiT, window: Window, told: Told, target: Target, spec: BlockSpec) -> Velocity:

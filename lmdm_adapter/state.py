@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmdm_adapter.errors import LmdmError
+
+HISTORY_BLOCKS = 256
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
@@ -59,7 +62,8 @@ class StreamState:
 
     `blocks` are committed context, oldest first; `pending` are finished blocks that the next step commits under
     its own prompt; `codec` is the codec's streaming state; `frame_index` and `block_index` count what was
-    generated; `seeds` holds one seed per batch row.
+    generated; `seeds` holds one seed per batch row. `history` are the latents that have left the window, at most
+    `HISTORY_BLOCKS` of them, for `rewound`; they are never attended to.
     """
 
     blocks: tuple[Block, ...]
@@ -68,6 +72,17 @@ class StreamState:
     frame_index: int
     block_index: int
     seeds: tuple[int, ...]
+    history: tuple[Block, ...] = ()
+
+
+def windowed(state: StreamState, blocks: tuple[Block, ...], *, context_blocks: int) -> StreamState:
+    """`state` with the newest `context_blocks` of `blocks` as its window and nothing pending; the rest is history."""
+    first = max(0, len(blocks) - context_blocks)
+    return replace(state, blocks=blocks[first:], pending=(), history=_history(state, blocks[:first]))
+
+
+def _history(state: StreamState, left: tuple[Block, ...]) -> tuple[Block, ...]:
+    return (state.history + tuple(block.uncommitted() for block in left))[-HISTORY_BLOCKS:]
 
 
 def recached(state: StreamState) -> StreamState:
@@ -76,3 +91,32 @@ def recached(state: StreamState) -> StreamState:
     Equals a stream primed with the window's latents; history that only the old K/V carried is not kept.
     """
     return replace(state, blocks=(), pending=tuple(block.uncommitted() for block in state.blocks + state.pending))
+
+
+def forgotten(state: StreamState, blocks: int) -> StreamState:
+    """`state` without its `blocks` oldest committed blocks: the next step plays as if their K/V had never been there.
+
+    What they gave to the K/V of younger blocks stays. Raises LmdmError for a negative number.
+    """
+    if blocks < 0:
+        raise LmdmError(f"Only 0 or more blocks can be forgotten, got {blocks}.")
+    left = min(blocks, len(state.blocks))
+    return replace(state, blocks=state.blocks[left:], history=_history(state, state.blocks[:left]))
+
+
+def rewound(state: StreamState, blocks: int, *, context_blocks: int, codec: Any = None) -> StreamState:
+    """The moment `blocks` blocks ago, as a stream primed with the latents before it; the next step rebuilds their K/V.
+
+    `codec` is the codec's state at that moment. A state that was kept goes back exactly, and for free.
+    Raises LmdmError for a negative number, or more blocks than were played and are remembered.
+    """
+    known = tuple(block.uncommitted() for block in state.history + state.blocks + state.pending)
+    most = min(state.block_index, len(known))
+    if not 0 <= blocks <= most:
+        raise LmdmError(f"This stream can be rewound by 0 to {most} blocks, got {blocks}.")
+    kept, undone = known[: len(known) - blocks], known[len(known) - blocks :]
+    first = max(0, len(kept) - context_blocks)
+    return replace(
+        state, blocks=(), pending=kept[first:], history=kept[:first], codec=codec,
+        block_index=state.block_index - blocks, frame_index=state.frame_index - sum(b.frames for b in undone),
+    )  # fmt: skip

@@ -1,7 +1,7 @@
 """Tiny models of the paper's public code: our cached passes give the velocities of its trained masks.
 
-The block-causal regime streams its context through `commit` and denoises against cached K/V; prompt and seconds are
-given as conditioner outputs. LMDM_VECTORS names another folder of models in the same format.
+Block-causal context is committed and denoised against in cached K/V, encoder-decoder context is encoded once; prompt
+and seconds are given as conditioner outputs. LMDM_VECTORS names another folder of models in the same format.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ from torch import Tensor
 from lmdm_adapter.hosts.reference import is_reference, reference_config, reference_spec
 from lmdm_adapter.network.dit import DiT
 from lmdm_adapter.network.model import build
-from lmdm_adapter.network.streaming import Window, denoise
-from lmdm_adapter.rollout import Told, begin, committed
-from lmdm_adapter.samplers import guided
-from lmdm_adapter.spec import BlockSpec
+from lmdm_adapter.rollout import Told, begin, block_velocity
+from lmdm_adapter.spec import BlockSpec, Regime
 from lmdm_adapter.state import Block, Conditioning, StreamState
 
 VECTORS = Path(os.environ.get("LMDM_VECTORS", Path(__file__).parent / "vectors"))
@@ -31,12 +29,12 @@ GUIDANCE = 3.0
 TOLERANCE = 1e-4
 
 
-def load_reference(folder: Path) -> tuple[DiT, BlockSpec, dict[str, Tensor]]:
+def load_reference(folder: Path, regime: Regime) -> tuple[DiT, BlockSpec, dict[str, Tensor]]:
     """The DiT of a folder, its blocks, and the recorded cases."""
     config = json.loads((folder / "model_config.json").read_text())
     assert is_reference(config)
     network = build(replace(reference_config(config), conditioners=()), load_file(folder / "model.safetensors"))
-    return network.dit, reference_spec(config), load_file(folder / "cases.safetensors")
+    return network.dit, reference_spec(config, regime=regime), load_file(folder / "cases.safetensors")
 
 
 def frame_controls(cases: dict[str, Tensor]) -> Tensor | None:
@@ -63,29 +61,27 @@ def velocity(
     seconds = cases["seconds_total"]
     conditioning = Conditioning(torch.cat([cases["prompt"], seconds], dim=1), global_cond=seconds[:, 0])
     told = Told.of(dit, conditioning, guidance=guidance)
-    state = committed(dit, primed(cases, spec), told, spec=spec)
     x, t, controls = cases[f"{case}.x"], cases[f"{case}.t"], frame_controls(cases)
-    rows, prefix = x.shape[0] * told.branches, spec.prefix_distance
     if controls is not None:
-        controls = controls[..., cases["context"].shape[-1] :].repeat(told.branches, 1, 1)
-    out = denoise(
-        dit, x.repeat(told.branches, 1, 1), t.repeat(told.branches), window=Window.of(
-            dit, state.blocks, rows=rows, prefix_distance=prefix), prefix_distance=prefix, prompt=told.prompt,
-        global_cond=told.global_cond, controls=controls,
-    )  # fmt: skip
-    return out if told.branches == 1 else guided(*out.chunk(2), guidance)
+        controls = controls[..., cases["context"].shape[-1] :]
+    state, settings = primed(cases, spec), {"spec": spec, "frames": x.shape[-1], "controls": controls}
+    ask, _ = block_velocity(dit, state, told, **settings)
+    # Rows were recorded at noise levels of their own; a block in play has one for all.
+    return torch.cat([ask(x, float(level))[row : row + 1] for row, level in enumerate(t)])
 
 
-def block_causal_cases(cases: dict[str, Tensor]) -> list[str]:
-    """Names of the recorded block-causal cases."""
-    return sorted({key.rsplit(".", 1)[0] for key in cases if key.startswith("block_causal.")})
+def recorded(cases: dict[str, Tensor], regime: Regime) -> list[str]:
+    """Names of the recorded cases of a regime."""
+    prefix = {"block-causal": "block_causal.", "encoder-decoder": "encdec."}[regime]
+    return sorted({key.rsplit(".", 1)[0] for key in cases if key.startswith(prefix)})
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 @pytest.mark.parametrize(("guidance", "expected"), [(1.0, "velocity"), (GUIDANCE, "velocity_cfg3")])
-def test_block_causal_velocities_match(folder: Path, guidance: float, expected: str) -> None:
-    dit, spec, cases = load_reference(folder)
-    names = block_causal_cases(cases)
+@pytest.mark.parametrize("regime", ["block-causal", "encoder-decoder"])
+def test_velocities_match(folder: Path, regime: Regime, guidance: float, expected: str) -> None:
+    dit, spec, cases = load_reference(folder, regime)
+    names = recorded(cases, regime)
     assert names, "no cases recorded"
     for case in names:
         with torch.inference_mode():

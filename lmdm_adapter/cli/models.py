@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     import torch
 
     from lmdm_adapter.live import LiveModel
+    from lmdm_adapter.spec import Regime
 
 
-def open_model(name: str, *, device: str = "cpu", dtype: str = "float32", threads: int | None = None) -> LiveModel:
-    """Load the model called `name` onto `device`; `threads` limits torch on the CPU.
+def open_model(
+    name: str, *, device: str = "cpu", dtype: str = "float32", threads: int | None = None, regime: Regime | None = None
+) -> LiveModel:
+    """Load the model called `name` onto `device`; `threads` limits torch on the CPU, `regime` is None for its own.
 
     Raises LmdmError for a model, device or number format that is not there.
     """
@@ -24,7 +27,7 @@ def open_model(name: str, *, device: str = "cpu", dtype: str = "float32", thread
     place = parse_device(device)
     if threads is not None:
         torch.set_num_threads(threads)
-    return lmdm_adapter.load(name, device=place, dtype=getattr(torch, dtype))
+    return lmdm_adapter.load(name, device=place, dtype=getattr(torch, dtype), regime=regime)
 
 
 def parse_device(device: str) -> torch.device:

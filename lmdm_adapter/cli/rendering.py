@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from lmdm_adapter.cli.screen import block_progress
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.io.atomic import require_writable
 from lmdm_adapter.io.files import AudioWriter, read_audio, require_audio_target, write_json
-from lmdm_adapter.spec import Sampling
+from lmdm_adapter.spec import Regime, Sampling
 
 if TYPE_CHECKING:
     from lmdm_adapter.live import LiveModel
@@ -47,6 +47,7 @@ class Request:
     dtype: str
     threads: int | None
     look_ahead_frames: int | None = None
+    regime: Regime | None = None
 
     def __post_init__(self) -> None:
         require_seconds(self.seconds)
@@ -63,12 +64,18 @@ def require_seconds(seconds: float) -> None:
         raise LmdmError(f"--seconds may be at most {LONGEST_SECONDS:.0f} (24 hours), got {seconds:g}.")
 
 
-def render(request: Request) -> StreamReport:
-    """Load, play, write, report. Raises LmdmError for whatever the user can mend, and leaves no file behind then."""
+def render(request: Request, *, notice: Callable[[str], None] = lambda line: None) -> StreamReport:
+    """Load, play, write, report. Raises LmdmError for whatever the user can mend, and leaves no file behind then.
+
+    `notice` gets a line about quality where the model was not made for the regime.
+    """
     prime = None if request.prime is None else read_audio(request.prime)
     began = time.perf_counter()
-    live = open_model(request.model, device=request.device, dtype=request.dtype, threads=request.threads)
+    live = open_model(request.model, device=request.device, dtype=request.dtype, threads=request.threads,
+                      regime=request.regime)  # fmt: skip
     load_seconds = time.perf_counter() - began
+    if request.regime is not None and not live.trained:
+        notice(f"{request.model} was not trained for the regime {request.regime}; expect rougher music.")
     sampling = _sampling(live.sampling, request)
     pieces = live.stream(
         request.prompt, request.seconds, seed=request.seed, prime=prime, sampling=sampling,

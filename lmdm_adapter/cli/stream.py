@@ -13,6 +13,7 @@ from lmdm_adapter.cli.options import (
     DtypeOption,
     JsonOption,
     ModelOption,
+    Regime,
     Sampler,
     SeedOption,
     ThreadsOption,
@@ -42,6 +43,10 @@ def stream(
         Optional[Sampler],  # noqa: UP045
         typer.Option("--sampler", help="By default the model's own."),
     ] = None,
+    regime: Annotated[
+        Optional[Regime],  # noqa: UP045
+        typer.Option("--regime", help="By default the model's own; outpaint plays any offline checkpoint, slowly."),
+    ] = None,
     look_ahead_frames: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option("--look-ahead-frames", min=0, help="Frames that sound lags behind; by default exact decoding."),
@@ -63,9 +68,9 @@ def stream(
     request = Request(
         prompt=prompt, model=model, seconds=seconds, out=out, prime=prime, seed=seed, steps=steps, guidance=guidance,
         sampler=None if sampler is None else sampler.value, json=json, device=device, dtype=dtype.value,
-        threads=threads, look_ahead_frames=look_ahead_frames,
+        threads=threads, look_ahead_frames=look_ahead_frames, regime=None if regime is None else regime.value,
     )  # fmt: skip
-    report = render(request)
+    report = render(request, notice=say)
     say(
         f"{out}: {report.seconds:.2f} s of music, real-time factor {report.real_time_factor:.2f}, "
         f"first sound after {report.first_audio_seconds:.2f} s"

@@ -10,7 +10,7 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.hosts.section import Section
 from lmdm_adapter.hosts.stable_audio_tools import network_config
 from lmdm_adapter.network.model import NetworkConfig
-from lmdm_adapter.spec import BlockSpec
+from lmdm_adapter.spec import BlockSpec, Regime
 
 
 def is_reference(config: Mapping[str, Any]) -> bool:
@@ -34,16 +34,32 @@ def reference_config(config: Mapping[str, Any]) -> NetworkConfig:
     return replace(built, dit=replace(built.dit, frame_controls=controls))
 
 
-def reference_spec(config: Mapping[str, Any]) -> BlockSpec:
-    """Blocks and context of a reference checkpoint.
+def reference_spec(config: Mapping[str, Any], *, regime: Regime | None = None) -> BlockSpec:
+    """Blocks and context of a reference checkpoint, in the regime that its config names unless one is given.
 
-    Its "window of 4 chunks" hides the oldest chunk from the target, so 3 context blocks are visible, and its prefix
-    keeps the distance `window * chunk + 1` to the target. Raises LmdmError for what is missing or not supported.
+    Block-causal: its "window of 4 chunks" hides the oldest chunk from the target, so 3 context blocks are visible, and
+    its prefix keeps the distance `window * chunk + 1` to the target. Without a pattern its router is encoder-decoder:
+    the whole context is visible. Raises LmdmError for what is missing or not supported.
     """
-    mask = Section("model_config", config).section("training").section("inpainting").section("mask_kwargs")
-    pattern = mask.take("context_router_attention_pattern", str)
-    if pattern != "block-causal":
-        raise LmdmError(f"The reference pattern {pattern!r} is not supported yet; only 'block-causal' is.")
+    top = Section("model_config", config)
+    mask = top.section("training").section("inpainting").section("mask_kwargs")
+    pattern = mask.take_or("context_router_attention_pattern", "encoder-decoder", str)
+    if pattern not in ("block-causal", "encoder-decoder"):
+        raise LmdmError(f"The reference pattern {pattern!r} is not supported; block-causal and encoder-decoder are.")
+    if (regime or pattern) == "encoder-decoder":
+        return _encoder_decoder_spec(top, mask)
     block_frames, window_blocks = (mask.take(f"block_causal_{key}", int) for key in ("chunk_size", "window_chunks"))
     prefix_distance_frames = window_blocks * block_frames + 1
     return BlockSpec(block_frames, window_blocks - 1, "block-causal", prefix_distance_frames)
+
+
+def _encoder_decoder_spec(top: Section, mask: Section) -> BlockSpec:
+    """`fixed_mask_size` frames of context; a block is the rest of the window, or a chunk where the config has those."""
+    context_frames = mask.take("fixed_mask_size", int)
+    block_frames = mask.take_or("block_causal_chunk_size", None, int)
+    if block_frames is None:
+        codec = top.section("model").section("pretransform").section("config")
+        block_frames = top.take("sample_size", int) // codec.take("downsampling_ratio", int) - context_frames
+    if block_frames < 1 or context_frames % block_frames:
+        raise LmdmError(f"A context of {context_frames} frames is not a whole number of blocks of {block_frames}.")
+    return BlockSpec(block_frames, context_frames // block_frames, "encoder-decoder")

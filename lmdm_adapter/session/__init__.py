@@ -1,0 +1,1 @@
+"""Playing in real time: takes, and the engine to come."""

@@ -1,0 +1,227 @@
+"""A state is a value: forgetting, recaching, rewinding, one file, and takes that replay bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lmdm_adapter.audio import Audio
+from lmdm_adapter.controls import Controls
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.live import LiveModel
+from lmdm_adapter.session.take import Event, Take, play
+from lmdm_adapter.spec import BlockSpec, Regime, Sampling
+from lmdm_adapter.state import HISTORY_BLOCKS, Block, StreamState, forgotten, recached
+from tests.models import SAMPLE_RATE, SPEC, tiny_live
+
+HOUSE, TECHNO = "house 120 bpm", "techno 140 bpm drums"
+REGIMES: tuple[Regime, ...] = ("block-causal", "encoder-decoder", "outpaint")
+
+
+def played(live: LiveModel, state: StreamState, blocks: int, prompt: str = HOUSE) -> tuple[list[Audio], StreamState]:
+    out = []
+    for _ in range(blocks):
+        audio, state = live.step(state, prompt)
+        out.append(audio)
+    return out, state
+
+
+def same(one: list[Audio], other: list[Audio]) -> bool:
+    """Bit for bit, and not silent."""
+    pairs = list(zip(one, other, strict=True))
+    assert any(np.abs(a.samples).max(initial=0.0) > 0 for a, _ in pairs)
+    return all(np.array_equal(a.samples, b.samples) for a, b in pairs)
+
+
+def test_recaching_is_being_primed_with_the_window_under_the_new_prompt() -> None:
+    live = tiny_live()
+    _, state = played(live, live.start(seed=3), 6)
+    window = state.blocks + state.pending
+    primed = replace(state, blocks=(), pending=tuple(Block(block.latents.clone()) for block in window), history=())
+    ours, theirs, kept = (played(live, one, 2, TECHNO)[0] for one in (recached(state), primed, state))
+    assert same(ours, theirs) and not same(ours, kept)
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_forgetting_is_playing_as_if_the_oldest_had_never_been_cached(blocks: int) -> None:
+    live = tiny_live()
+    _, state = played(live, live.start(seed=3), 6)
+    never = StreamState(
+        state.blocks[blocks:], state.pending, state.codec, state.frame_index, state.block_index, state.seeds
+    )
+    ours, theirs, kept = (played(live, one, 2, TECHNO)[0] for one in (forgotten(state, blocks), never, state))
+    assert same(ours, theirs) and not same(ours, kept)
+    assert len(state.blocks) == SPEC.context_blocks, "the given state stays as it was"
+
+
+def test_forgetting_everything_leaves_the_newest_block_and_no_negative_number_is_taken() -> None:
+    live = tiny_live()
+    _, state = played(live, live.start(seed=3), 6)
+    assert not forgotten(state, 99).blocks and forgotten(state, 99).pending == state.pending
+    with pytest.raises(LmdmError, match="got -1"):
+        forgotten(state, -1)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_a_state_in_a_file_plays_on_bit_for_bit(regime: Regime, tmp_path: Path) -> None:
+    live = tiny_live().with_regime(regime)
+    _, state = played(live, live.start(seed=3), 5)
+    live.save_state(state, tmp_path / "moment.safetensors")
+    loaded = live.load_state(tmp_path / "moment.safetensors")
+    assert same(played(live, state, 3)[0], played(live, loaded, 3)[0])
+    assert (loaded.block_index, loaded.frame_index, loaded.seeds) == (5, 30, (3,))
+    assert [path.name for path in tmp_path.iterdir()] == ["moment.safetensors"]
+
+
+def test_a_guided_low_latency_state_and_its_history_survive_the_file(tmp_path: Path) -> None:
+    live, sampling = tiny_live(), Sampling(2, guidance=3.0)
+    state = live.start(seed=3, look_ahead_frames=2)
+    for _ in range(7):
+        _, state = live.step(state, HOUSE, sampling=sampling)
+    live.save_state(state, tmp_path / "moment.safetensors")
+    loaded = live.load_state(tmp_path / "moment.safetensors")
+    assert len(loaded.history) == len(state.history) == 3 and loaded.codec.look_ahead_frames == 2
+    assert all(torch.equal(a.latents, b.latents) for a, b in zip(state.history, loaded.history, strict=True))
+    ours, theirs = (live.step(one, HOUSE, sampling=sampling)[0] for one in (state, loaded))
+    assert same([ours], [theirs])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [lambda live: tiny_live(seed=1), lambda live: tiny_live(spec=BlockSpec(6, 4)),
+     lambda live: live.with_regime("encoder-decoder")],
+    ids=["weights", "blocks", "regime"],
+)  # fmt: skip
+def test_a_state_of_another_model_is_refused(other: object, tmp_path: Path) -> None:
+    live, path = tiny_live(), tmp_path / "moment.safetensors"
+    live.save_state(played(live, live.start(), 2)[1], path)
+    tiny_live().load_state(path)
+    with pytest.raises(LmdmError, match="another model"):
+        other(live).load_state(path)  # type: ignore[operator]
+
+
+def test_what_is_no_state_is_refused(tmp_path: Path) -> None:
+    live, path = tiny_live(), tmp_path / "moment.safetensors"
+    with pytest.raises(LmdmError, match="no stream state at"):
+        live.load_state(path)
+    save_file({"x": torch.zeros(2)}, path)
+    with pytest.raises(LmdmError, match="holds no stream state"):
+        live.load_state(path)
+    live.save_state(played(live, live.start(), 2)[1], path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(LmdmError, match="truncated"):
+        live.load_state(path)
+    with pytest.raises(LmdmError, match="Cannot write"):
+        live.save_state(live.start(), tmp_path / "nowhere" / "moment.safetensors")
+
+
+def test_a_state_without_a_part_is_refused(tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    live, path = tiny_live(), tmp_path / "moment.safetensors"
+    live.save_state(played(live, live.start(), 2)[1], path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    save_file({name: value for name, value in tensors.items() if name != "pending.0.latents"}, path, metadata)
+    with pytest.raises(LmdmError, match="misses a part"):
+        live.load_state(path)
+
+
+@pytest.mark.parametrize("primed", [False, True], ids=["cold", "primed"])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_rewinding_is_being_primed_with_what_was_before(regime: Regime, primed: bool) -> None:
+    """Twelve blocks, five of them undone: the stream goes on from the latents of seven, and so does its audio."""
+    live = tiny_live().with_regime(regime)
+    prime = Audio(0.1 * np.random.default_rng(0).normal(size=(1, 300)), SAMPLE_RATE) if primed else None
+    _, then = played(live, live.start(seed=3, prime=prime), 7)
+    _, now = played(live, then, 5, TECHNO)
+    back = live.rewind(now, 5)
+    assert (back.block_index, back.frame_index) == (then.block_index, then.frame_index)
+    window = (then.history + then.blocks + then.pending)[-SPEC.context_blocks :]
+    expected = replace(then, blocks=(), pending=tuple(block.uncommitted() for block in window))
+    ours, theirs, undone = (played(live, state, 6)[0] for state in (back, expected, now))
+    assert all(np.allclose(a.samples, b.samples, atol=1e-5) for a, b in zip(ours, theirs, strict=True))
+    assert not same(ours, undone)
+
+
+def test_rewinding_to_a_cold_start_is_a_cold_start() -> None:
+    live = tiny_live()
+    _, state = played(live, live.start(seed=3), 4)
+    back = live.rewind(state, 4)
+    assert not back.blocks and not back.pending
+    assert same(played(live, back, 6)[0], played(live, live.start(seed=3), 6)[0])
+
+
+def test_history_is_bounded_and_rewinding_stops_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert HISTORY_BLOCKS == 256
+    monkeypatch.setattr("lmdm_adapter.state.HISTORY_BLOCKS", 4)
+    live = tiny_live()
+    _, state = played(live, live.start(seed=3), 12)
+    assert len(state.history) == 4 and all(block.keys_values is None for block in state.history)
+    for blocks in (-1, 9, 100):
+        with pytest.raises(LmdmError, match="0 to 8 blocks"):
+            live.rewind(state, blocks)
+    live.rewind(state, 8)
+
+
+TAKE = Take(seed=5, events=(
+    Event(0, Controls.of(HOUSE)),
+    Event(13, Controls((("techno", 2.0), ("house", 1.0)), negative_prompt="bass"), Sampling(2, guidance=2.0)),
+    Event(30, Controls.of(TECHNO), policy="recache", forget_blocks=1),
+))  # fmt: skip
+
+
+def performed(live: LiveModel) -> list[Audio]:
+    """What TAKE says, done by hand: blocks are 6 frames, so frame 13 is turned at the border at 18."""
+    state, out = live.start(5), []
+    for block in range(9):
+        event = TAKE.events[0 if block < 3 else 1 if block < 5 else 2]
+        if block == 5:
+            state = recached(forgotten(state, 1))
+        audio, state = live.step(state, event.controls, sampling=event.sampling)
+        out.append(audio)
+    return out
+
+
+def test_a_take_replays_bit_for_bit_also_from_its_text() -> None:
+    live = tiny_live()
+    by_hand = performed(live)
+    for take in (TAKE, Take.from_json(TAKE.to_json())):
+        assert same(by_hand, [audio for audio, _ in islice(play(live, take), 9)])
+    later = replace(TAKE, events=(*TAKE.events[:2], replace(TAKE.events[2], frame=31)))
+    assert not same(by_hand, [audio for audio, _ in islice(play(live, later), 9)])
+
+
+def test_a_take_goes_on_from_a_saved_moment(tmp_path: Path) -> None:
+    live = tiny_live()
+    whole = list(islice(play(live, TAKE), 9))
+    live.save_state(whole[3][1], tmp_path / "moment.safetensors")
+    state = live.load_state(tmp_path / "moment.safetensors")
+    assert same([audio for audio, _ in whole[4:]], [audio for audio, _ in islice(play(live, TAKE, state=state), 5)])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("{", "not valid JSON"), ("[]", "JSON object"), ('{"seed": 1}', "misses 'events'"),
+     ('{"seed": 1, "events": []}', "begin at frame 0"),
+     ('{"seed": 1, "events": [{"frame": 3, "controls": {}}]}', "begin at frame 0"),
+     ('{"seed": 1, "events": [{"frame": 0, "controls": {}, "policy": "hope"}]}', "'hope'|one of keep"),
+     ('{"seed": 1, "events": [{"frame": 0, "controls": {"prompt": 1}}]}', "does not know 'prompt'")],
+)  # fmt: skip
+def test_what_is_no_take_is_refused(text: str, says: str) -> None:
+    with pytest.raises(LmdmError, match=says):
+        Take.from_json(text)
+
+
+def test_take_events_can_be_added() -> None:
+    assert TAKE.with_event(Event(50, Controls.of(HOUSE))).events[-1].frame == 50
+    with pytest.raises(LmdmError, match="in order"):
+        TAKE.with_event(Event(3, Controls.of(HOUSE)))

@@ -115,7 +115,7 @@ def live_from_checkpoint(checkpoint: Checkpoint) -> LiveModel:
     """
     tensors = {**checkpoint.tensors, **checkpoint.adapter}
     if is_reference(checkpoint.config):
-        network = reference_config(checkpoint.config)
+        network = reference_config(checkpoint.config, tensors)
         section = LmdmSection(reference_spec(checkpoint.config), frame_controls=network.dit.frame_controls)
         return LiveModel(build(network, tensors), section, host_config=checkpoint.config)
     section = LmdmSection.read(checkpoint.config)

@@ -45,7 +45,7 @@ def next_block(
     frames = spec.block_frames if frames is None else frames
     _refuse_unfit(frames, controls, spec)
     rows = _rows_of(dit, state, draw)
-    shape = (dit.config.io_channels, _denoised_frames(state, frames, spec))
+    shape = (dit.config.io_channels, denoised_frames(state, frames, spec))
     x = rows(0, "denoise", shape)
     levels = noise_levels(sampling.steps, dit.config.objective)
 
@@ -58,11 +58,15 @@ def next_block(
         block.velocity, x, sampling=sampling, objective=dit.config.objective,
         fresh_noise=lambda step: rows(step, "denoise", shape),
     )[..., :frames]  # fmt: skip
-    following = replace(
-        block.state, pending=(Block(latents.contiguous(), controls),), frame_index=state.frame_index + frames,
+    return latents, played(block.state, latents, controls)
+
+
+def played(state: StreamState, latents: Tensor, controls: Tensor | None) -> StreamState:
+    """The state after a block whose context is that of `state`: it is pending, until the next one commits it."""
+    return replace(
+        state, pending=(Block(latents.contiguous(), controls),), frame_index=state.frame_index + latents.shape[-1],
         block_index=state.block_index + 1,
     )  # fmt: skip
-    return latents, following
 
 
 def block_velocity(
@@ -76,7 +80,7 @@ def block_velocity(
     frames = spec.block_frames if frames is None else frames
     _refuse_unfit(frames, controls, spec)
     rows = _rows_of(dit, state, draw)
-    x = rows(0, "denoise", (dit.config.io_channels, _denoised_frames(state, frames, spec)))
+    x = rows(0, "denoise", (dit.config.io_channels, denoised_frames(state, frames, spec)))
     target = Target(x, controls, lambda _t, shape: rows(0, "context", shape), fused=False)
     block = opened(dit, state, told, target, spec=spec)
     return lambda x, t: combined(block.velocity(x, t), told.guidance), block.state
@@ -93,7 +97,7 @@ def _rows_of(dit: DiT, state: StreamState, draw: Noise) -> Callable[[int, str, t
     return rows
 
 
-def _denoised_frames(state: StreamState, frames: int, spec: BlockSpec) -> int:
+def denoised_frames(state: StreamState, frames: int, spec: BlockSpec) -> int:
     """Frames denoised together: the block, but outpainting always fills the window that the stock model knows."""
     if spec.regime != "outpaint":
         return frames

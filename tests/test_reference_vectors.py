@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.hosts.reference import is_reference, reference_config, reference_spec
 from lmdm_adapter.network.dit import DiT
 from lmdm_adapter.network.model import build
@@ -89,6 +90,33 @@ def test_velocities_match(folder: Path, regime: Regime, guidance: float, expecte
             spoiled = velocity(dit, spec, cases, case, guidance=guidance, spoil_context=0.5)
         torch.testing.assert_close(ours, cases[f"{case}.{expected}"], atol=TOLERANCE, rtol=0)
         assert (spoiled - ours).abs().max() > 100 * TOLERANCE, "the context does not matter: nothing was tested"
+
+
+def halves(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same weights with self-attention split into `to_q` and `to_kv`."""
+    fused = [key for key in tensors if key.endswith("self_attn.to_qkv.weight")]
+    split = {}
+    for key in fused:
+        width = tensors[key].shape[1]
+        split[key.replace("to_qkv", "to_q")] = tensors[key][:width].clone()
+        split[key.replace("to_qkv", "to_kv")] = tensors[key][width:].clone()
+    return {**{key: value for key, value in tensors.items() if key not in fused}, **split}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_split_projections_load_strictly_and_play_the_same(folder: Path) -> None:
+    config = json.loads((folder / "model_config.json").read_text())
+    tensors = load_file(folder / "model.safetensors")
+    _, spec, cases = load_reference(folder, "block-causal")
+    fused, split = (
+        build(replace(reference_config(config, keys), conditioners=()), keys).dit for keys in (tensors, halves(tensors))
+    )
+    case = recorded(cases, "block-causal")[0]
+    with torch.inference_mode():
+        ours, theirs = (velocity(dit, spec, cases, case, guidance=1.0) for dit in (split, fused))
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+    with pytest.raises(LmdmError, match="to_q"):
+        build(replace(reference_config(config), conditioners=()), halves(tensors))
 
 
 def test_there_are_vectors() -> None:

@@ -168,6 +168,21 @@ def test_outpainting_takes_no_frame_controls() -> None:
                    controls=draw(1, 2, SPEC.block_frames))  # fmt: skip
 
 
+@pytest.mark.parametrize("spec", [SPEC, ENCODER_DECODER, OUTPAINT], ids=lambda spec: spec.regime)
+def test_half_precision_plays_nearly_the_same(spec: BlockSpec) -> None:
+    """bf16 has 8 bits: within 10 % of scale after two denoise steps, where another prompt is farther away."""
+    exact, half, sampling = toy_dit(), toy_dit().bfloat16(), Sampling(steps=2)
+    frequencies = exact.transformer.rotary_pos_emb.inv_freq
+    half.transformer.rotary_pos_emb.inv_freq = frequencies
+    other = Told.of(exact, conditioning(seed=500), guidance=1.0)
+    (one,), (near,), (far,) = (
+        rolled(dit, ready, 1, spec=spec, sampling=sampling, start=begin(
+            draw(1, CHANNELS, SPEC.context_frames), seeds=(SEED,), spec=spec))[0]
+        for dit, ready in ((exact, told(exact)), (half, told(half)), (exact, other))
+    )  # fmt: skip
+    assert difference(near, one) < 0.1 < difference(far, one)
+
+
 @pytest.mark.parametrize("frames", [0, -3])
 def test_blocks_of_no_length_are_refused(frames: int) -> None:
     dit = toy_dit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from lmdm_adapter.hosts.stable_audio_tools import network_config
 from lmdm_adapter.network.model import NetworkConfig
 from lmdm_adapter.spec import BlockSpec, Regime
 
+SPLIT_KEY = "self_attn.to_q.weight"
 
 def is_reference(config: Mapping[str, Any]) -> bool:
     """Whether a config was written by the reference code: it feeds context through added inputs."""
@@ -20,8 +21,11 @@ def is_reference(config: Mapping[str, Any]) -> bool:
     return isinstance(diffusion, Mapping) and "input_add_ids" in diffusion
 
 
-def reference_config(config: Mapping[str, Any]) -> NetworkConfig:
-    """The network that a reference config describes, frame controls included. Raises LmdmError as `network_config`."""
+def reference_config(config: Mapping[str, Any], keys: Iterable[str] = ()) -> NetworkConfig:
+    """The network that a reference config describes, frame controls included. Raises LmdmError as `network_config`.
+
+    `keys` are the checkpoint's: the reference splits fused projections in place, and saves them as it left them.
+    """
     top = Section("model_config", config)
     model = top.section("model")
     diffusion = model.section("diffusion")
@@ -31,7 +35,8 @@ def reference_config(config: Mapping[str, Any]) -> NetworkConfig:
     controls = dit.take("input_add_dims", tuple[tuple[str, int], ...])
     stock = {**top.left, "model": {**model.left, "diffusion": {**diffusion.left, "config": dit.left}}}
     built = network_config(stock)
-    return replace(built, dit=replace(built.dit, frame_controls=controls))
+    split = any(key.endswith(SPLIT_KEY) for key in keys)
+    return replace(built, dit=replace(built.dit, frame_controls=controls, split_qkv=split))
 
 
 def reference_spec(config: Mapping[str, Any], *, regime: Regime | None = None) -> BlockSpec:

@@ -46,16 +46,25 @@ class QKNorm(nn.Module):
 
 
 class SelfAttention(QKNorm):
-    """Projections of self-attention; the attention in between is an argument of the transformer's forward."""
+    """Projections of self-attention; the attention in between is an argument of the transformer's forward.
 
-    def __init__(self, width: int, head_dim: int, qk_norm: str) -> None:
+    `split` is for checkpoints that hold `to_q` and `to_kv` in place of the fused `to_qkv`.
+    """
+
+    def __init__(self, width: int, head_dim: int, qk_norm: str, *, split: bool = False) -> None:
         super().__init__(head_dim, qk_norm)
-        self.to_qkv = nn.Linear(width, width * 3, bias=False)
+        self.split = split
+        if split:
+            self.to_q = nn.Linear(width, width, bias=False)
+            self.to_kv = nn.Linear(width, width * 2, bias=False)
+        else:
+            self.to_qkv = nn.Linear(width, width * 3, bias=False)
         self.to_out = nn.Linear(width, width, bias=False)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`b n d` to normalised, un-rotated queries, keys and values, each `b h n d`."""
-        q, k, v = (split_heads(part, self.head_dim) for part in self.to_qkv(x).chunk(3, dim=-1))
+        parts = (self.to_q(x), *self.to_kv(x).chunk(2, dim=-1)) if self.split else self.to_qkv(x).chunk(3, dim=-1)
+        q, k, v = (split_heads(part, self.head_dim) for part in parts)
         return self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype), v
 
 

@@ -25,7 +25,8 @@ class DiTConfig:
     """Shape of a DiT with prefix-token conditioning; field names follow the host's config.
 
     `frame_controls` lists (name, channels) of what `to_input_add_embed` takes, mask and context latents first;
-    it is empty for an offline checkpoint, which has no such projection.
+    it is empty for an offline checkpoint, which has no such projection. `split_qkv` says that self-attention lies on
+    disk as `to_q` and `to_kv`.
     """
 
     io_channels: int
@@ -39,6 +40,7 @@ class DiTConfig:
     qk_norm: str = "none"
     objective: Objective = "rectified_flow"
     frame_controls: tuple[tuple[str, int], ...] = ()
+    split_qkv: bool = False
 
     def __post_init__(self) -> None:
         require_choice("diffusion objective", self.objective, Objective)
@@ -105,6 +107,7 @@ class DiT(nn.Module):
         self.transformer = Transformer(
             width, config.depth, head_dim=width // config.num_heads, in_channels=config.io_channels,
             out_channels=config.io_channels, cross_width=config.cross_width, qk_norm=config.qk_norm,
+            split_qkv=config.split_qkv,
         )  # fmt: skip
         self.preprocess_conv = nn.Conv1d(config.io_channels, config.io_channels, 1, bias=False)
         self.postprocess_conv = nn.Conv1d(config.io_channels, config.io_channels, 1, bias=False)

@@ -61,10 +61,10 @@ class FeedForward(nn.Module):
 class TransformerLayer(nn.Module):
     """Self-attention, cross-attention and feed-forward, each on a normalised residual branch."""
 
-    def __init__(self, width: int, head_dim: int, cross_width: int, qk_norm: str) -> None:
+    def __init__(self, width: int, head_dim: int, cross_width: int, qk_norm: str, *, split_qkv: bool = False) -> None:
         super().__init__()
         self.pre_norm = LayerNorm(width)
-        self.self_attn = SelfAttention(width, head_dim, qk_norm)
+        self.self_attn = SelfAttention(width, head_dim, qk_norm, split=split_qkv)
         if cross_width:
             self.cross_attend_norm = LayerNorm(width)
             self.cross_attn = CrossAttention(width, cross_width, head_dim, qk_norm)
@@ -85,13 +85,15 @@ class Transformer(nn.Module):
 
     def __init__(
         self, width: int, depth: int, *, head_dim: int, in_channels: int, out_channels: int, cross_width: int,
-        qk_norm: str,
+        qk_norm: str, split_qkv: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.project_in = nn.Linear(in_channels, width, bias=False)
         self.project_out = nn.Linear(width, out_channels, bias=False)
         self.rotary_pos_emb = RotaryEmbedding(max(head_dim // 2, MIN_ROTARY_WIDTH))
-        self.layers = nn.ModuleList(TransformerLayer(width, head_dim, cross_width, qk_norm) for _ in range(depth))
+        self.layers = nn.ModuleList(
+            TransformerLayer(width, head_dim, cross_width, qk_norm, split_qkv=split_qkv) for _ in range(depth)
+        )
 
     def forward(self, x: Tensor, prompt: Sequence[KeysValues] | None, attend: Attend) -> Tensor:
         """Token embeddings `b n d` to hidden states `b n d`; `prompt` holds each layer's cross K/V."""

@@ -177,3 +177,13 @@ def test_encoding_in_pieces_is_encoding_at_once(codec, piece_frames):
     assert distance(pieces, whole) < 1e-5
     cut = codec.encode(audio[..., : 5 * codec.frame_samples])
     assert distance(cut, whole[..., :5]) > 1e-3, "edges do not matter: nothing was tested"
+
+
+@pytest.mark.parametrize("piece_frames", [1, 5, 64])
+def test_decoding_in_pieces_is_decoding_at_once(codec, piece_frames):
+    latents = torch.randn(2, codec.latent_channels, 40, generator=torch.Generator().manual_seed(5))
+    whole = codec.decode(latents)
+    for first in (0, 7):
+        pieces = codec.decode_in_pieces(latents, first_frame=first, piece_frames=piece_frames)
+        expected = whole[..., first * codec.frame_samples :]
+        torch.testing.assert_close(pieces, expected, rtol=0, atol=1e-5 * float(whole.abs().max()))

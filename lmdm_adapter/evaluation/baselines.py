@@ -61,8 +61,8 @@ def coded(codec: Codec, audio: Audio) -> Audio:
     samples = audio.samples.shape[1]
     padded = np.pad(audio.samples, ((0, 0), (0, -samples % codec.frame_samples)))
     with torch.inference_mode():
-        latents = codec.encode(torch.from_numpy(padded)[None].to(codec.device, codec.dtype))
-        decoded = codec.decode(latents)[0, :, :samples]
+        latents = codec.encode_in_pieces(torch.from_numpy(padded)[None].to(codec.device, codec.dtype))
+        decoded = codec.decode_in_pieces(latents)[0, :, :samples]
     return Audio(decoded.float().cpu().numpy(), audio.sample_rate)
 
 

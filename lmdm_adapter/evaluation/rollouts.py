@@ -70,6 +70,4 @@ def _latents(live: LiveModel, told: Told, blocks: int, *, seeds: tuple[int, ...]
 
 def _decoded(live: LiveModel, latents: Tensor, *, context: int) -> Tensor:
     """The audio after `context` frames, `ch s`."""
-    codec = live.codec
-    decoded = codec.decode_frames(latents.to(codec.dtype), first_frame=context, last_frame=latents.shape[-1])
-    return decoded[0]
+    return live.codec.decode_in_pieces(latents.to(live.codec.dtype), first_frame=context)[0]

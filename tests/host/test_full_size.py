@@ -1,7 +1,8 @@
-"""Once at full size: a checkpoint of Stable Audio Open Small's shape, written by the host, converts and streams."""
+"""Once at full size: checkpoints of both published shapes, written by the host, convert and stream in every regime."""
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -46,23 +47,51 @@ OPEN_SMALL: dict[str, Any] = {
         },
     },
 }  # fmt: skip
-DIT_PARAMETERS = 341e6
 
 
-def written_by_the_host(folder: Path) -> None:
+def open_1_0() -> dict[str, Any]:
+    """Stable Audio Open 1.0's shape: wider, deeper, v objective, cross-attention of 24 heads over 12."""
+    config = copy.deepcopy(OPEN_SMALL)
+    config["sample_size"] = 2097152
+    conditioning, diffusion = config["model"]["conditioning"], config["model"]["diffusion"]
+    conditioning["configs"] = [
+        {"id": "prompt", "type": "t5", "config": {"t5_model_name": "t5-base", "max_length": 128}},
+        *({"id": name, "type": "number", "config": {"min_val": 0, "max_val": 512}}
+          for name in ("seconds_start", "seconds_total")),
+    ]  # fmt: skip
+    diffusion |= {
+        "diffusion_objective": "v", "cross_attention_cond_ids": ["prompt", "seconds_start", "seconds_total"],
+        "global_cond_ids": ["seconds_start", "seconds_total"],
+    }  # fmt: skip
+    diffusion["config"] = {
+        "io_channels": 64, "embed_dim": 1536, "depth": 24, "num_heads": 24, "cond_token_dim": 768,
+        "global_cond_dim": 1536, "project_cond_tokens": False, "transformer_type": "continuous_transformer",
+    }  # fmt: skip
+    return config
+
+
+def written_by_the_host(folder: Path, config: dict[str, Any], *, parameters: float) -> None:
     """A full-size checkpoint from the host's own classes, every weight drawn."""
     from stable_audio_tools.models.factory import create_model_from_config
 
-    host = randomise(create_model_from_config(OPEN_SMALL), 0)
-    assert sum(p.numel() for p in host.model.parameters()) == pytest.approx(DIT_PARAMETERS, rel=0.01)
+    host = randomise(create_model_from_config(config), 0)
+    assert sum(p.numel() for p in host.model.parameters()) == pytest.approx(parameters, rel=0.01)
     folder.mkdir()
     save_file({key: value.contiguous() for key, value in host.state_dict().items()}, folder / "model.safetensors")
-    (folder / "model_config.json").write_text(json.dumps(OPEN_SMALL))
+    (folder / "model_config.json").write_text(json.dumps(config))
+
+
+def assert_streams(live: lmdm.LiveModel, seconds: float, *, steps: int) -> None:
+    """Some music of the right shape, finite and not silent."""
+    pieces = list(live.stream("house in a minor", seconds=seconds, seed=1, sampling=lmdm.Sampling(steps=steps)))
+    played = np.concatenate([piece.samples for piece in pieces], axis=1)
+    assert played.shape == (2, round(seconds * 44100))
+    assert np.isfinite(played).all() and played.std() > 0
 
 
 @pytest.mark.slow
 def test_full_size_checkpoint_converts_reloads_and_streams(tmp_path: Path, tiny_t5: None) -> None:
-    written_by_the_host(tmp_path / "small")
+    written_by_the_host(tmp_path / "small", OPEN_SMALL, parameters=341e6)
     lmdm.convert(tmp_path / "small").save(tmp_path / "live")
     from stable_audio_tools.models.factory import create_model_from_config
 
@@ -71,7 +100,17 @@ def test_full_size_checkpoint_converts_reloads_and_streams(tmp_path: Path, tiny_
     create_model_from_config(OPEN_SMALL).load_state_dict(after, strict=True)
     del before, after
     live = lmdm.load(tmp_path / "live")
-    pieces = list(live.stream("house in a minor", seconds=SECONDS, seed=1, sampling=lmdm.Sampling(steps=8)))
-    played = np.concatenate([piece.samples for piece in pieces], axis=1)
-    assert played.shape == (2, round(SECONDS * 44100))
-    assert np.isfinite(played).all() and played.std() > 0
+    assert_streams(live, SECONDS, steps=8)
+    assert_streams(live.with_regime("encoder-decoder"), SECONDS, steps=2)
+    stock = lmdm.load(tmp_path / "small", regime="outpaint")
+    assert stock.spec == lmdm.BlockSpec(48, 4, "outpaint")
+    assert_streams(stock, SECONDS, steps=1)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_a_thousand_million_streams_in_every_regime(tmp_path: Path, tiny_t5: None) -> None:
+    written_by_the_host(tmp_path / "open", open_1_0(), parameters=1057e6)
+    live = lmdm.convert(tmp_path / "open")
+    assert_streams(live, 3.0, steps=2)
+    assert_streams(live.with_regime("encoder-decoder"), 3.0, steps=2)
+    assert_streams(live.with_regime("outpaint"), 2.0, steps=1)

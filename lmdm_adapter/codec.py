@@ -116,6 +116,8 @@ class Codec:
         """
         self.require_latents(latents)
         frames = latents.shape[-1]
+        if not 0 <= first_frame < frames:
+            raise LmdmError(f"Frame {first_frame} does not lie within {frames} frames of latents.")
         pieces = [
             self.decode_frames(latents, first_frame=first, last_frame=min(first + piece_frames, frames))
             for first in range(first_frame, frames, piece_frames)

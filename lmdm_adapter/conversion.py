@@ -19,7 +19,7 @@ from lmdm_adapter.live import LiveModel
 from lmdm_adapter.network.dit import DiT
 from lmdm_adapter.network.model import CONTROL_PROJECTION, Network, NetworkConfig, build
 from lmdm_adapter.section import LmdmSection, context_controls
-from lmdm_adapter.spec import BlockSpec, Sampling
+from lmdm_adapter.spec import BlockSpec, Regime, Sampling
 
 PROJECTION_WEIGHT = f"{CONTROL_PROJECTION}weight"
 UNTRAINED_SAMPLING = Sampling(steps=50, sampler="euler", guidance=4.0)
@@ -108,16 +108,13 @@ def context_projection(dit: DiT) -> Tensor:
     return torch.cat([latents.new_zeros(latents.shape[0], 1), latents], dim=1)
 
 
-def live_from_checkpoint(checkpoint: Checkpoint) -> LiveModel:
-    """The live model in a checkpoint: a converted one, or one in the reference's format.
+def live_from_checkpoint(checkpoint: Checkpoint, *, regime: Regime | None = None) -> LiveModel:
+    """The live model in a checkpoint: a converted one, or one in the reference's format; `regime` None is its own.
 
     Raises LmdmError for an offline checkpoint, naming the command that converts it.
     """
-    tensors = {**checkpoint.tensors, **checkpoint.adapter}
     if is_reference(checkpoint.config):
-        network = reference_config(checkpoint.config, tensors)
-        section = LmdmSection(reference_spec(checkpoint.config), frame_controls=network.dit.frame_controls)
-        return LiveModel(build(network, tensors), section, host_config=checkpoint.config)
+        return _live_from_reference(checkpoint, regime)
     section = LmdmSection.read(checkpoint.config)
     network = section.extend(network_config(checkpoint.config))
     if section.spec is None:
@@ -125,7 +122,21 @@ def live_from_checkpoint(checkpoint: Checkpoint) -> LiveModel:
             f"{checkpoint.path} is an offline checkpoint; run `lmdm convert {checkpoint.path} DST` first, "
             "or play it as it is with the regime outpaint."
         )
-    return LiveModel(build(network, tensors), section, host_config=checkpoint.config)
+    tensors = {**checkpoint.tensors, **checkpoint.adapter}
+    live = LiveModel(build(network, tensors), section, host_config=checkpoint.config)
+    return live if regime is None else live.with_regime(regime)
+
+
+def _live_from_reference(checkpoint: Checkpoint, regime: Regime | None) -> LiveModel:
+    """Blocks are the reference's own in each of its regimes; a section that we saved beside its config comes first."""
+    tensors, config = {**checkpoint.tensors, **checkpoint.adapter}, checkpoint.config
+    network = reference_config(config, tensors)
+    trained = None if regime == "outpaint" else regime
+    section = LmdmSection(reference_spec(config, regime=trained), frame_controls=network.dit.frame_controls)
+    if "lmdm" in config:
+        section = LmdmSection.read(config)
+    live = LiveModel(build(network, tensors), section, host_config=config)
+    return live if regime is None else live.with_regime(regime)
 
 
 def offline_network(checkpoint: Checkpoint) -> Network:

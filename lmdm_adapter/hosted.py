@@ -24,13 +24,12 @@ class HostedModel(Network):
     `more_weights` names the files whose tensors are to be loaded together with the host's own.
     """
 
-    more_weights = (ADAPTER_NAME,)
-
     def __init__(self, config: Mapping[str, Any], section: LmdmSection) -> None:
         with torch.device("meta"):
             super().__init__(section.extend(network_config(config)))
         self.host_config, self.section = dict(config), section
         self.sample_rate = self.config.sample_rate
+        self.more_weights = (ADAPTER_NAME,) if self.adapter_keys() else ()
         self.to_empty(device="cpu")
         # A host may load what fits and say nothing about the rest: NaN marks what never came.
         with torch.no_grad():

@@ -17,12 +17,13 @@ from lmdm_adapter.checkpoint import write_checkpoint
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.controls import Controls, condition
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.hosts.reference import is_reference, reference_spec
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.prime import prime_latents
 from lmdm_adapter.rollout import Told, begin, next_block
 from lmdm_adapter.section import LmdmSection
 from lmdm_adapter.spec import BlockSpec, Regime, Sampling
-from lmdm_adapter.state import StreamState, rewound
+from lmdm_adapter.state import StreamState, forgotten, recached, rewound
 from lmdm_adapter.state_file import model_digest, read_state, state_bytes, write_whole
 
 PROMPTS_KEPT = 16
@@ -146,8 +147,21 @@ class LiveModel:
 
     @property
     def trained(self) -> bool:
-        """Whether the weights were trained for the regime: by fine-tuning, or as a stock model that outpaints."""
+        """Whether the weights were trained for the regime: by fine-tuning, or by others before conversion."""
+        if self.host_config is not None and is_reference(self.host_config):
+            return reference_spec(self.host_config).regime == self.spec.regime
         return self.section.trained_steps > 0 or not self.network.dit.config.frame_controls
+
+    def recache(self, state: StreamState) -> StreamState:
+        """`state` whose next step hears its context as its own prompt would have played it."""
+        return recached(state, context_blocks=self.spec.context_blocks)
+
+    def forget(self, state: StreamState, blocks: int) -> StreamState:
+        """`state` whose next step hears the `blocks` oldest blocks of its context no more; the newest one stays.
+
+        Raises LmdmError for a negative number.
+        """
+        return forgotten(state, blocks, context_blocks=self.spec.context_blocks)
 
     def rewind(self, state: StreamState, blocks: int) -> StreamState:
         """The stream `blocks` blocks ago, from latents that the state remembers: as if primed with what was before.

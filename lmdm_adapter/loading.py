@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from lmdm_adapter.checkpoint import ADAPTER_NAME, CONFIG_NAME, MODEL_NAME, read_checkpoint
+from lmdm_adapter.checkpoint import ADAPTER_NAME, CONFIG_NAME, WEIGHT_NAMES, read_checkpoint
 from lmdm_adapter.conversion import convert_checkpoint, is_live, live_from_checkpoint, window_spec
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
@@ -32,8 +32,7 @@ def load(
     if regime == "outpaint" and not is_live(checkpoint):
         live = convert_checkpoint(checkpoint, window_spec(checkpoint))
     else:
-        live = live_from_checkpoint(checkpoint)
-        live = live if regime is None else live.with_regime(regime)
+        live = live_from_checkpoint(checkpoint, regime=regime)
     place(live.network, device=device, dtype=dtype)
     return live
 
@@ -72,7 +71,7 @@ def _downloaded(hub_id: str) -> Path:
     # The hub's errors derive from those of its HTTP client; unlike those of requests, httpx's are no OSError.
     unreachable = (*utils.HfHubHTTPError.__bases__, OSError)
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=[CONFIG_NAME, MODEL_NAME, ADAPTER_NAME]))
+        return Path(snapshot_download(hub_id, allow_patterns=[CONFIG_NAME, *WEIGHT_NAMES, ADAPTER_NAME]))
     except utils.GatedRepoError:
         raise LmdmError(
             f"{hub_id} is gated: accept its licence on its hub page, then log in with `hf auth login`."

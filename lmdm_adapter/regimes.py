@@ -51,16 +51,16 @@ def opened(dit: DiT, state: StreamState, told: Told, target: Target, *, spec: Bl
 
 def committed(dit: DiT, state: StreamState, told: Told, *, spec: BlockSpec) -> StreamState:
     """`state` with every pending block committed under `told`, the window cut to `context_blocks`."""
-    state, rows = _with_branches(state, told), len(state.seeds) * told.branches
+    state, rows = _with_branches(state, told, spec), len(state.seeds) * told.branches
     new = commit(dit, state.blocks, state.pending, prompt=told.prompt, rows=rows, context_blocks=spec.context_blocks)
     return windowed(state, state.blocks + new, context_blocks=spec.context_blocks)
 
 
-def _with_branches(state: StreamState, told: Told) -> StreamState:
+def _with_branches(state: StreamState, told: Told, spec: BlockSpec) -> StreamState:
     """Turning guidance on needs a null branch that the window does not have: the whole window is recached."""
     rows = len(state.seeds) * told.branches
     missing = any(block.keys_values is None or block.keys_values.shape[2] < rows for block in state.blocks)
-    return recached(state) if missing else state
+    return recached(state, context_blocks=spec.context_blocks) if missing else state
 
 
 def _block_causal(dit: DiT, state: StreamState, told: Told, target: Target, spec: BlockSpec) -> Opened:
@@ -79,7 +79,7 @@ def _first_velocity(
     dit: DiT, state: StreamState, told: Told, target: Target, spec: BlockSpec
 ) -> tuple[Tensor, StreamState]:
     """The velocity of pure noise, from the pass that commits what is pending, and the state after that."""
-    state = _with_branches(state, told)
+    state = _with_branches(state, told, spec)
     velocity, new = denoise_committing(
         dit, _branched(target.x, told), _levels(target.x, 1.0, told), blocks=state.blocks, pending=state.pending,
         prefix_distance=spec.prefix_distance, context_blocks=spec.context_blocks, prompt=told.prompt,

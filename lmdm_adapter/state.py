@@ -85,33 +85,43 @@ def _history(state: StreamState, left: tuple[Block, ...]) -> tuple[Block, ...]:
     return (state.history + tuple(block.uncommitted() for block in left))[-HISTORY_BLOCKS:]
 
 
-def recached(state: StreamState) -> StreamState:
-    """`state` with its window moved back to pending: the next step rebuilds all K/V under its own prompt.
+def recached(state: StreamState, *, context_blocks: int) -> StreamState:
+    """`state` with the blocks that the next step hears moved to pending: it rebuilds their K/V under its own prompt.
 
-    Equals a stream primed with the window's latents; history that only the old K/V carried is not kept.
+    Equals a stream primed with the latents of these `context_blocks` blocks; what only older K/V carried is not kept.
     """
-    return replace(state, blocks=(), pending=tuple(block.uncommitted() for block in state.blocks + state.pending))
+    known = tuple(block.uncommitted() for block in state.blocks + state.pending)
+    first = max(0, len(known) - context_blocks)
+    return replace(state, blocks=(), pending=known[first:], history=_history(state, known[:first]))
 
 
-def forgotten(state: StreamState, blocks: int) -> StreamState:
-    """`state` without its `blocks` oldest committed blocks: the next step plays as if their K/V had never been there.
+def forgotten(state: StreamState, blocks: int, *, context_blocks: int) -> StreamState:
+    """`state` without the `blocks` oldest of the `context_blocks` that the next step would hear; the newest one stays.
 
-    What they gave to the K/V of younger blocks stays. Raises LmdmError for a negative number.
+    The next step plays as if their K/V had never been there; what they gave to the K/V of younger blocks stays.
+    Raises LmdmError for a negative number.
     """
     if blocks < 0:
         raise LmdmError(f"Only 0 or more blocks can be forgotten, got {blocks}.")
-    left = min(blocks, len(state.blocks))
-    return replace(state, blocks=state.blocks[left:], history=_history(state, state.blocks[:left]))
+    known, committed = state.blocks + state.pending, len(state.blocks)
+    if not blocks or not known:
+        return state
+    cut = min(max(0, len(known) - context_blocks) + blocks, len(known) - 1)
+    return replace(
+        state, blocks=state.blocks[cut:], pending=state.pending[max(0, cut - committed) :],
+        history=_history(state, known[:cut]),
+    )  # fmt: skip
 
 
 def rewound(state: StreamState, blocks: int, *, context_blocks: int, codec: Any = None) -> StreamState:
     """The moment `blocks` blocks ago, as a stream primed with the latents before it; the next step rebuilds their K/V.
 
     `codec` is the codec's state at that moment. A state that was kept goes back exactly, and for free.
-    Raises LmdmError for a negative number, or more blocks than were played and are remembered.
+    Raises LmdmError for a negative number, or more blocks than were played and are remembered with their context.
     """
     known = tuple(block.uncommitted() for block in state.history + state.blocks + state.pending)
-    most = min(state.block_index, len(known))
+    cut_off = len(state.history) >= HISTORY_BLOCKS
+    most = min(state.block_index, len(known) - (context_blocks if cut_off else 0))
     if not 0 <= blocks <= most:
         raise LmdmError(f"This stream can be rewound by 0 to {most} blocks, got {blocks}.")
     kept, undone = known[: len(known) - blocks], known[len(known) - blocks :]

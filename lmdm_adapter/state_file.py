@@ -21,7 +21,8 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.fields import from_json
 from lmdm_adapter.state import Block, StreamState
 
-FORMAT = "lmdm stream state 1"
+FORMAT_NAME = "lmdm stream state"
+FORMAT = f"{FORMAT_NAME} 1"
 PARTS = ("history", "blocks", "pending")
 TENSORS = ("latents", "controls", "keys_values")
 
@@ -73,6 +74,7 @@ def write_whole(path: Path, content: bytes) -> None:
         try:
             part.write(content)
             part.close()
+            os.chmod(part.name, 0o644)  # temporary files are private, a saved moment is not
             os.replace(part.name, path)
         finally:
             Path(part.name).unlink(missing_ok=True)
@@ -104,7 +106,10 @@ def _contents(path: Path, device: torch.device) -> tuple[StateFacts, dict[str, T
         raise LmdmError(f"There is no stream state at {path}.") from None
     except (SafetensorError, OSError) as error:
         raise LmdmError(f"{path} is truncated or no stream state ({error}); save it again.") from None
-    if metadata.get("format") != FORMAT:
+    found = metadata.get("format", "")
+    if found != FORMAT and found.startswith(FORMAT_NAME):
+        raise LmdmError(f"{path} is a {found!r}, this package reads {FORMAT!r}; use the release that saved it.")
+    if found != FORMAT:
         raise LmdmError(f"{path} holds no stream state; save one with LiveModel.save_state.")
     return from_json(StateFacts, json.loads(metadata.get("facts", "{}"))), tensors
 

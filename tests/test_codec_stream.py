@@ -179,6 +179,7 @@ def test_encoding_in_pieces_is_encoding_at_once(codec, piece_frames):
     assert distance(cut, whole[..., :5]) > 1e-3, "edges do not matter: nothing was tested"
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("piece_frames", [1, 5, 64])
 def test_decoding_in_pieces_is_decoding_at_once(codec, piece_frames):
     latents = torch.randn(2, codec.latent_channels, 40, generator=torch.Generator().manual_seed(5))

@@ -45,7 +45,7 @@ def stream(
     ] = None,
     regime: Annotated[
         Optional[Regime],  # noqa: UP045
-        typer.Option("--regime", help="By default the model's own; outpaint plays any offline checkpoint, slowly."),
+        typer.Option("--regime", help="By default the model's own; outpaint plays offline checkpoints too, slowly."),
     ] = None,
     look_ahead_frames: Annotated[
         Optional[int],  # noqa: UP045

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from lmdm_adapter.codec import Codec
+from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.network.oobleck import AudioAutoencoder
 from lmdm_adapter.recipes.codec import codec_songs
 from lmdm_adapter.training.codec_files import CodecFacts, find_codec, save_codec
@@ -66,6 +67,8 @@ def run(config: DecoderRecipe, *, stop_after: int | None = None) -> Trained:
     """Train from the codec or the last checkpoint to the end, a stop request, or step `stop_after`."""
     require_accelerate()
     output, codec = Path(config.output), find_codec(config.codec)
+    if Path(config.codec).resolve() == output.resolve():
+        raise LmdmError(f"The run would overwrite its own codec {config.codec}; give it another output.")
     network, rate = codec.autoencoder.config, codec.sample_rate
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / "recipe.json", config)

@@ -32,7 +32,14 @@ from lmdm_adapter.training.configs import require_at_least_one, require_seconds,
 from lmdm_adapter.training.draws import numpy_draws
 from lmdm_adapter.training.drops import block_lengths
 from lmdm_adapter.training.files import replacing
-from lmdm_adapter.training.flow_objectives import BlockObjective, FlowConfig, averaged, rebuilt, set_trainable
+from lmdm_adapter.training.flow_objectives import (
+    BlockObjective,
+    FlowConfig,
+    averaged,
+    rebuilt,
+    require_flow,
+    set_trainable,
+)
 from lmdm_adapter.training.held_out import held_out_loss
 from lmdm_adapter.training.latents import LatentCrops, LatentsConfig, latent_crops
 from lmdm_adapter.training.loop import Batch, LoopConfig, Trained, require_accelerate, train
@@ -63,6 +70,8 @@ class FinetuneRecipe:
     )
 
     def __post_init__(self) -> None:
+        if self.spec.regime != "block-causal":
+            raise LmdmError(f"This recipe trains block-causal models, not {self.spec.regime}.")
         if self.blocks < 2:
             raise LmdmError(f"A training sequence needs at least 2 blocks, got {self.blocks}.")
         require_at_least_one(self, "batch_size")
@@ -79,6 +88,7 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
         raise LmdmError(f"The run would overwrite its own base {config.base}; give it another output.")
     live = starting_point(config.base, config.spec)
     write_json(output / "recipe.json", config)
+    require_flow(live.network)
     live = replace(live, network=set_trainable(rebuilt(live.network)))
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
     crops, held_out = latent_crops(config.latents, codec, batch_size=config.batch_size, seed=config.seed)

@@ -13,7 +13,7 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.fields import from_json
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.spec import Sampling, require_choice
-from lmdm_adapter.state import StreamState, forgotten, recached
+from lmdm_adapter.state import StreamState
 
 Policy = Literal["keep", "recache"]
 
@@ -37,14 +37,16 @@ class Event:
         if self.frame < 0 or self.forget_blocks < 0:
             raise LmdmError(f"Events lie at frame 0 or later and forget 0 or more blocks; got {self}.")
 
-    def applied(self, state: StreamState) -> StreamState:
+    def applied(self, live: LiveModel, state: StreamState) -> StreamState:
         """The state with this event's policy; its controls come with the next step."""
-        state = forgotten(state, self.forget_blocks)
-        return recached(state) if self.policy == "recache" else state
+        state = live.forget(state, self.forget_blocks)
+        return live.recache(state) if self.policy == "recache" else state
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Event:
         """Read an event back. Raises LmdmError for unknown keys and values of another type."""
+        if not isinstance(values, Mapping):
+            raise LmdmError(f"An event is a JSON object, got {values!r}.")
         built = dict(values)
         if isinstance(built.get("controls"), Mapping):
             built["controls"] = from_json(Controls, built["controls"])
@@ -89,14 +91,17 @@ class Take:
 def play(live: LiveModel, take: Take, *, state: StreamState | None = None) -> Iterator[tuple[Audio, StreamState]]:
     """Play a take endlessly: audio and the state after it, block by block; after the last event its controls stay.
 
-    `state` goes on from a saved moment, whose frames are already counted, instead of a cold start.
+    `state` goes on from a saved moment of this take, whose events until then are not applied again, instead of a cold
+    start.
     """
     state = live.start(take.seed, look_ahead_frames=take.look_ahead_frames) if state is None else state
-    done, current = 0, take.events[0]
+    border = state.frame_index - state.pending[-1].frames if state.block_index else -1
+    done = sum(event.frame <= border for event in take.events)
+    current = take.events[max(0, done - 1)]
     while True:
         while done < len(take.events) and take.events[done].frame <= state.frame_index:
             current = take.events[done]
-            state = current.applied(state)
+            state = current.applied(live, state)
             done += 1
         audio, state = live.step(state, current.controls, sampling=current.sampling)
         yield audio, state

@@ -35,7 +35,7 @@ class OfflineObjective(nn.Module):
 
     def __init__(self, network: Network, config: FlowConfig, *, seconds: float) -> None:
         super().__init__()
-        self.network, self.config, self.seconds = _flow_network(network), config, seconds
+        self.network, self.config, self.seconds = require_flow(network), config, seconds
 
     def forward(self, latents: Tensor, prompts: Sequence[str], step: int) -> dict[str, Tensor]:
         """The loss on latents `b c n`: mean squared error of the velocity."""
@@ -55,7 +55,7 @@ class BlockObjective(nn.Module):
 
     def __init__(self, network: Network, config: FlowConfig, *, spec: BlockSpec, seconds: float) -> None:
         super().__init__()
-        self.network, self.config = _flow_network(network), config
+        self.network, self.config = require_flow(network), config
         self.spec, self.seconds = spec, seconds
 
     def forward(
@@ -81,7 +81,7 @@ class BlockObjective(nn.Module):
         return {"loss": F.mse_loss(velocity.float(), mixed.velocity)}
 
 
-def _flow_network(network: Network) -> Network:
+def require_flow(network: Network) -> Network:
     """The network itself; refuses one that is no rectified flow."""
     if network.config.dit.objective == "v":
         raise LmdmError("This recipe trains rectified flows; the v objective of this model is not supported here.")

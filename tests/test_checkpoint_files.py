@@ -93,6 +93,26 @@ CKPTS = {
 }
 
 
+class Payload:
+    """Unpickled without care, it makes a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_what_a_ckpt_holds_is_never_run(tmp_path: Path) -> None:
+    harmful = pickle.dumps({"state_dict": Payload(tmp_path / "run")}, protocol=2)
+    (tmp_path / "model.ckpt").write_bytes(harmful)
+    with pytest.raises(LmdmError, match="never run"):
+        read_tensors(tmp_path / "model.ckpt")
+    assert not (tmp_path / "run").exists()
+    pickle.loads(harmful)
+    assert (tmp_path / "run").exists(), "the payload is harmless: nothing was tested"
+
+
 @pytest.mark.parametrize("content", CKPTS)
 def test_what_is_no_ckpt_is_refused_in_our_own_words(tmp_path: Path, content: str) -> None:
     """torch's words would advise to run what the file holds."""

@@ -85,6 +85,8 @@ def test_every_conditional_break_is_tried() -> None:
         ("2.13.0", TORCH, "Darwin", False),
         ("2.13.0", TorchBuild("2.13.0", cuda="13.0"), "Linux", False),
         ("2.12.0", TorchBuild("2.13.0", cuda="13.0"), "Linux", True),
+        ("2.13.0+rocm7", TorchBuild("2.13.0+rocm7", cuda=None), "Linux", False),
+        ("2.13.0", TorchBuild("2.13.0", cuda=None), "Linux", False),
         ("2.13.0", None, "Linux", False),
     ],
 )

@@ -71,13 +71,13 @@ def _neighbour_findings(environment: Environment) -> Iterator[Finding]:
 
 
 def _linked_to_another_build(environment: Environment, package: str) -> bool:
-    """Whether the builds differ: their wheels from PyPI for Linux are linked to CUDA, whatever the torch."""
+    """Whether the builds differ: after the plus sign a version names its build, as in `2.13.0+cpu`."""
     text, torch = environment.packages.get(package, ""), environment.torch
     if torch is None or not text:
         return False
     if package == "torchaudio" and version_of(text)[:2] != version_of(torch.version)[:2]:
         return True
-    return environment.system == "Linux" and torch.cuda is None and not text.endswith("+cpu")
+    return environment.system == "Linux" and torch.version.partition("+")[2] != text.partition("+")[2]
 
 
 def _host_findings(environment: Environment) -> Iterator[Finding]:

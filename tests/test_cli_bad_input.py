@@ -229,7 +229,7 @@ def test_a_hub_that_cannot_be_reached(out: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     "options",
-    [["--block-frames", 0], ["--block-frames", -1], ["--context-blocks", 0], ["--regime", "outpaint"],
+    [["--block-frames", 0], ["--block-frames", -1], ["--context-blocks", 0],
      ["--block-frames", 10**9], ["--context-blocks", 10**9], ["--block-frames", 2**12, "--context-blocks", 2**9]],
 )  # fmt: skip
 def test_impossible_specs(offline: Path, out: Path, options: list[object]) -> None:

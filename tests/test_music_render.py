@@ -13,7 +13,7 @@ from lmdm_adapter.music import STEM_NAMES, STYLES, compose, mix, render
 from lmdm_adapter.music.patches import PATCHES, pitch_hz, pitched_note
 from lmdm_adapter.music.render import CEILINGS
 
-RATE = 1257
+RATE = 11025
 
 
 def tempo_of(sound: np.ndarray, *, low_bpm: float, high_bpm: float) -> float:

@@ -39,10 +39,11 @@ class Checkpoint:
     path: Path
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
+def read_checkpoint(path: str | Path, *, ema: bool = True) -> Checkpoint:
     """Read a folder (`model_config.json` beside `model.safetensors` or `model.ckpt`), or one weight file in it.
 
-    Training checkpoints are unwrapped, with a line in the log. Raises LmdmError for what is no checkpoint.
+    Training checkpoints are unwrapped, with a line in the log: their averaged weights, or with `ema=False` the last
+    ones. Raises LmdmError for what is no checkpoint.
     """
     path = Path(path)
     if not path.exists():
@@ -50,7 +51,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     folder = path if path.is_dir() else path.parent
     weights = path if path.is_file() else _weights_in(folder)
     config = read_config(folder)
-    tensors = unwrapped(read_tensors(weights))
+    tensors = unwrapped(read_tensors(weights), ema=ema)
     adapter_path = folder / ADAPTER_NAME
     adapter = read_tensors(adapter_path) if adapter_path.exists() else {}
     return Checkpoint(config, tensors, adapter, folder)
@@ -117,17 +118,18 @@ def _state_dict_of(content: object, path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The model inside a stable-audio-tools training checkpoint, its EMA weights where there are some.
+def unwrapped(tensors: Mapping[str, Tensor], *, ema: bool = True) -> dict[str, Tensor]:
+    """The model inside a stable-audio-tools training checkpoint, with `ema` its EMA weights where there are some.
 
     Anything else is returned as it is.
     """
     if not any(key.startswith(TRAINING_PREFIX) for key in tensors):
         return dict(tensors)
     model = {k.removeprefix(TRAINING_PREFIX): v for k, v in tensors.items() if k.startswith(TRAINING_PREFIX)}
-    ema = {f"model.{k.removeprefix(EMA_PREFIX)}": v for k, v in tensors.items() if k.startswith(EMA_PREFIX)}
-    log.info("Unwrapped a training checkpoint: %d tensors, %d of them EMA.", len(model), len(ema))
-    return {**model, **ema}
+    average = {f"model.{k.removeprefix(EMA_PREFIX)}": v for k, v in tensors.items() if k.startswith(EMA_PREFIX)}
+    average = average if ema else {}
+    log.info("Unwrapped a training checkpoint: %d tensors, %d of them EMA.", len(model), len(average))
+    return {**model, **average}
 
 
 def write_checkpoint(folder: str | Path, network: Network, config: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lmdm_adapter.checkpoint import Checkpoint, read_checkpoint
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.hosts.generation import refuse_other_generations
 from lmdm_adapter.hosts.host_object import host_tensors, is_host_object, lend_text_encoders, network_config_of
 from lmdm_adapter.hosts.reference import is_reference, reference_config, reference_spec
 from lmdm_adapter.hosts.stable_audio_tools import network_config
@@ -28,18 +29,19 @@ FEW_STEP_SAMPLING = Sampling(steps=8, sampler="pingpong", guidance=1.0)  # what 
 
 def convert(
     source: str | Path | nn.Module, spec: BlockSpec | None = None, *, copy: bool = False,
-    config: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None, ema: bool = True,
 ) -> LiveModel:  # fmt: skip
     """Turn an offline checkpoint (folder or file) or a stable-audio-tools object into a live model.
 
     A host object shares its tensors with the result and is not changed; `copy=True` gives the result its own, which
-    training needs. `config` is the host's model config, where the object's attributes do not tell all. The regime
+    training needs. `config` is the host's model config, where the object's attributes do not tell all. Of a
+    training checkpoint the averaged weights are taken, or the last ones with `ema=False`. The regime
     "outpaint" adds nothing to the weights: any stock checkpoint plays on beyond its length, at stock quality and cost.
     Raises LmdmError for what is not supported, by name.
     """
     spec = spec or BlockSpec()
     if isinstance(source, str | Path):
-        live = convert_checkpoint(read_checkpoint(source), spec)
+        live = convert_checkpoint(read_checkpoint(source, ema=ema), spec)
     elif is_host_object(source):
         live = _convert_object(source, spec, config)
     else:
@@ -77,6 +79,7 @@ def is_live(checkpoint: Checkpoint) -> bool:
 
 
 def _convert_object(host: nn.Module, spec: BlockSpec, config: Mapping[str, Any] | None) -> LiveModel:
+    refuse_other_generations(host)
     network = network_config_of(host) if config is None else network_config(config)
     live = _converted(network, host_tensors(host), spec, config=config, section=LmdmSection())
     lend_text_encoders(host, live.network)

@@ -185,7 +185,7 @@ class LiveModel:
     def save_state(self, state: StreamState, path: str | Path) -> None:
         """Write a moment of a stream to one safetensors file. Raises LmdmError when the place cannot be written."""
         path = Path(path)
-        content = state_bytes(state, model=self._digest)
+        content = state_bytes(state, model=self.digest)
         try:
             write_whole(path, content)
         except OSError as error:
@@ -196,10 +196,11 @@ class LiveModel:
 
         Raises LmdmError for a file that holds none, or one of another model, other blocks or another number format.
         """
-        return read_state(Path(path), model=self._digest, device=self.device)
+        return read_state(Path(path), model=self.digest, device=self.device)
 
     @property
-    def _digest(self) -> str:
+    def digest(self) -> str:
+        """What states and takes know this model by: its weights, blocks, regime and number format."""
         return model_digest(self.network, {"spec": self.spec.to_json(), "dtype": str(self.network.dit.dtype)})
 
     def save(self, folder: str | Path) -> None:

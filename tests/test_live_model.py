@@ -207,6 +207,8 @@ def test_a_training_checkpoint_is_unwrapped_with_its_ema(tmp_path: Path) -> None
     torch.save({"state_dict": wrapped}, tmp_path / "base" / "model.ckpt")
     live = lmdm.convert(tmp_path / "base", SPEC)
     assert torch.equal(live.network.state_dict()[key], tensors[key] * 2)
+    last = lmdm.convert(tmp_path / "base", SPEC, ema=False)
+    assert torch.equal(last.network.state_dict()[key], tensors[key])
 
 
 def test_changing_weights_are_noticed_by_the_prompt_cache() -> None:

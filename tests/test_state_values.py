@@ -255,6 +255,15 @@ def test_what_is_no_take_is_refused(text: str, says: str) -> None:
         Take.from_json(text)
 
 
+def test_a_take_of_another_model_is_refused() -> None:
+    live = tiny_live()
+    take = Take.from_json(replace(TAKE, model=live.digest).to_json())
+    assert same([audio for audio, _ in islice(play(live, take), 6)], performed(live)[:6])
+    for other in (tiny_live(seed=1), live.with_regime("encoder-decoder")):
+        with pytest.raises(LmdmError, match="another model"):
+            play(other, take)
+
+
 def test_take_events_can_be_added() -> None:
     assert TAKE.with_event(Event(50, Controls.of(HOUSE))).events[-1].frame == 50
     with pytest.raises(LmdmError, match="in order"):

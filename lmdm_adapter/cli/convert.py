@@ -27,6 +27,9 @@ def convert(
     regime: Annotated[
         Regime, typer.Option("--regime", help="How blocks and context attend to each other.")
     ] = DEFAULT_REGIME,
+    ema: Annotated[
+        bool, typer.Option("--ema/--no-ema", help="Averaged or last weights of a training checkpoint.")
+    ] = True,
     force: Annotated[bool, typer.Option("--force", help="Replace a model folder that is there.")] = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -40,7 +43,7 @@ def convert(
     spec = BlockSpec(block_frames=block_frames, context_blocks=context_blocks, regime=regime.value)
     target = _target(src, dst, force)
     with waiting(f"converting {src}"):
-        description = _convert(src, target, spec)
+        description = _convert(src, target, spec, ema)
     say(f"{dst}: {description}")
 
 
@@ -53,12 +56,12 @@ def _target(src: str, dst: Path, force: bool) -> Path:
     return require_new_folder(dst, force=force)
 
 
-def _convert(src: str, target: Path, spec: BlockSpec) -> str:
+def _convert(src: str, target: Path, spec: BlockSpec, ema: bool) -> str:
     import lmdm_adapter
     from lmdm_adapter.io.atomic import replacing_folder
     from lmdm_adapter.loading import locate
 
-    live = lmdm_adapter.convert(locate(src), spec)
+    live = lmdm_adapter.convert(locate(src), spec, ema=ema)
     with replacing_folder(target) as part:
         live.save(part)
     return repr(live)

@@ -57,11 +57,15 @@ class Event:
 
 @dataclass(frozen=True)
 class Take:
-    """A seed and timed events, the first at frame 0. Raises LmdmError for events out of order, or none at the start."""
+    """A seed and timed events, the first at frame 0. `model` is the digest of the model that played it, if it is known.
+
+    Raises LmdmError for events out of order, or none at the start.
+    """
 
     seed: int
     events: tuple[Event, ...]
     look_ahead_frames: int | None = None
+    model: str | None = None
 
     def __post_init__(self) -> None:
         frames = [event.frame for event in self.events]
@@ -92,8 +96,14 @@ def play(live: LiveModel, take: Take, *, state: StreamState | None = None) -> It
     """Play a take endlessly: audio and the state after it, block by block; after the last event its controls stay.
 
     `state` goes on from a saved moment of this take, whose events until then are not applied again, instead of a cold
-    start.
+    start. Raises LmdmError for a take of another model.
     """
+    if take.model is not None and take.model != live.digest:
+        raise LmdmError("This take was played by another model (or other blocks); load that model to replay it.")
+    return _played(live, take, state)
+
+
+def _played(live: LiveModel, take: Take, state: StreamState | None) -> Iterator[tuple[Audio, StreamState]]:
     state = live.start(take.seed, look_ahead_frames=take.look_ahead_frames) if state is None else state
     border = state.frame_index - state.pending[-1].frames if state.block_index else -1
     done = sum(event.frame <= border for event in take.events)

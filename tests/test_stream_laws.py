@@ -79,10 +79,11 @@ def tensors_of(state: StreamState) -> list[Tensor]:
 
 
 @every_regime
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_step_is_a_pure_function(guidance: float, spec: BlockSpec) -> None:
+def test_step_is_a_pure_function(guidance: float, dtype: torch.dtype, spec: BlockSpec) -> None:
     """Twice from one state gives the same bits; the state keeps every bit it had."""
-    dit, sampling = toy_dit(), replace(PINGPONG, guidance=guidance)
+    dit, sampling = toy_dit().to(dtype), replace(PINGPONG, guidance=guidance)
     _, state = roll(dit, cold(), 3, sampling=sampling, spec=spec)
     before = tensors_of(state)
     once, after = roll(dit, state, 3, sampling=sampling, spec=spec)

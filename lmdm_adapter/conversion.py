@@ -36,7 +36,7 @@ def convert(
     A host object shares its tensors with the result and is not changed; `copy=True` gives the result its own, which
     training needs. `config` is the host's model config, where the object's attributes do not tell all. Of a
     training checkpoint the averaged weights are taken, or the last ones with `ema=False`. The regime
-    "outpaint" adds nothing to the weights: any stock checkpoint plays on beyond its length, at stock quality and cost.
+    "outpaint" adds nothing to the weights: a stock checkpoint plays on beyond its length, at stock quality and cost.
     Raises LmdmError for what is not supported, by name.
     """
     spec = spec or BlockSpec()

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lmdm_adapter.checkpoint import ADAPTER_NAME
+from lmdm_adapter.checkpoint import ADAPTER_NAME, MODEL_NAME
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.hosts.stable_audio_tools import network_config
 from lmdm_adapter.live import LiveModel
@@ -41,7 +41,8 @@ class HostedModel(Network):
         tensors = self.state_dict()
         for key, tensor in tensors.items():
             if tensor.isnan().any():
-                raise LmdmError(f"{key} was not loaded or holds NaN; load {' and '.join(self.more_weights)} as well.")
+                files = " and ".join((MODEL_NAME, *self.more_weights))
+                raise LmdmError(f"{key} was not loaded or holds NaN; load {files}.")
         return LiveModel(build(self.config, tensors), self.section, self.host_config)
 
 

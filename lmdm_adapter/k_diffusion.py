@@ -140,7 +140,7 @@ def k_next_block(
     velocity, state = rollout.block_velocity(
         dit, state, told, spec=spec, frames=frames, controls=controls, draw=draw
     )  # fmt: skip
-    shape = (dit.config.io_channels, rollout.denoised_frames(state, frames, spec))
+    shape = (dit.config.io_channels, rollout.target_frames(state, frames, spec))
 
     def rows(step: int) -> Tensor:
         drawn = [draw(seed, state.block_index, step, "k-diffusion", shape=shape) for seed in state.seeds]

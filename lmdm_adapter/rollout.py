@@ -45,7 +45,7 @@ def next_block(
     frames = spec.block_frames if frames is None else frames
     _refuse_unfit(frames, controls, spec)
     rows = _rows_of(dit, state, draw)
-    shape = (dit.config.io_channels, denoised_frames(state, frames, spec))
+    shape = (dit.config.io_channels, target_frames(state, frames, spec))
     x = rows(0, "denoise", shape)
     levels = noise_levels(sampling.steps, dit.config.objective)
 
@@ -80,7 +80,7 @@ def block_velocity(
     frames = spec.block_frames if frames is None else frames
     _refuse_unfit(frames, controls, spec)
     rows = _rows_of(dit, state, draw)
-    x = rows(0, "denoise", (dit.config.io_channels, denoised_frames(state, frames, spec)))
+    x = rows(0, "denoise", (dit.config.io_channels, target_frames(state, frames, spec)))
     target = Target(x, controls, lambda _t, shape: rows(0, "context", shape), fused=False)
     block = opened(dit, state, told, target, spec=spec)
     return lambda x, t: combined(block.velocity(x, t), told.guidance), block.state
@@ -97,7 +97,7 @@ def _rows_of(dit: DiT, state: StreamState, draw: Noise) -> Callable[[int, str, t
     return rows
 
 
-def denoised_frames(state: StreamState, frames: int, spec: BlockSpec) -> int:
+def target_frames(state: StreamState, frames: int, spec: BlockSpec) -> int:
     """Frames denoised together: the block, but outpainting always fills the window that the stock model knows."""
     if spec.regime != "outpaint":
         return frames

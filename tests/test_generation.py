@@ -36,9 +36,9 @@ def test_other_releases_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, fou
 @pytest.mark.parametrize("found", ["0.0.19", "0.0.19+local", None])
 def test_the_right_one_and_a_checkout_pass(monkeypatch: pytest.MonkeyPatch, found: str | None) -> None:
     installed(monkeypatch, found)
-    refuse_other_generations(host())
+    assert refuse_other_generations(host()) is None
 
 
 def test_objects_from_elsewhere_are_not_judged_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, "0.0.20")
-    refuse_other_generations(host("my_fork.models"))
+    assert refuse_other_generations(host("my_fork.models")) is None

@@ -18,19 +18,19 @@ from lmdm_adapter.recipes import bundle, decoder
 from lmdm_adapter.recipes.decoder import DecoderRecipe
 from lmdm_adapter.training.codec_files import CodecFacts, find_codec, load_codec, save_codec
 from lmdm_adapter.training.decoder_objective import DecoderObjective, DecoderWeights
-from lmdm_adapter.training.discriminator import (
-    Discriminator,
-    DiscriminatorConfig,
+from lmdm_adapter.training.loop import LoopConfig
+from lmdm_adapter.training.spectral_judge import (
+    SpectralJudge,
+    SpectralJudgeConfig,
     deception,
     discrimination,
     feature_distance,
 )
-from lmdm_adapter.training.loop import LoopConfig
 from tests.models import tiny_live
 
 RATE = 8000
 SHAPE = OobleckConfig(audio_channels=1, channels=4, c_mults=(2, 4), strides=(8, 8), latent_channels=4)
-SMALL = DiscriminatorConfig(windows_samples=(256, 128), channels=3, layers=2)
+SMALL = SpectralJudgeConfig(windows_samples=(256, 128), channels=3, layers=2)
 
 
 def sound(seed: int = 0) -> Tensor:
@@ -106,7 +106,7 @@ def test_scores_of_a_perfect_and_a_fooled_judge() -> None:
 
 
 def test_feature_distance_is_zero_for_the_same_sound_alone() -> None:
-    judge = Discriminator(SMALL)
+    judge = SpectralJudge(SMALL)
     assert feature_distance(judge(sound()), judge(sound())).item() == 0.0
     assert feature_distance(judge(sound()), judge(sound(1))).item() > 0.01
 
@@ -114,7 +114,7 @@ def test_feature_distance_is_zero_for_the_same_sound_alone() -> None:
 def test_impossible_judges_are_refused() -> None:
     for bad in ({"windows_samples": ()}, {"channels": 0}, {"layers": 0}):
         with pytest.raises(LmdmError, match="at least 1"):
-            DiscriminatorConfig(**bad)
+            SpectralJudgeConfig(**bad)
 
 
 @pytest.fixture(scope="module")

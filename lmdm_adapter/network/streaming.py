@@ -12,7 +12,7 @@ from torch import Tensor
 from lmdm_adapter.masks import block_numbers, clean_mask, visible
 from lmdm_adapter.network.attention import KeysValues
 from lmdm_adapter.network.dit import DiT
-from lmdm_adapter.network.rope import rotate
+from lmdm_adapter.network.rope import Rotation, rotate
 from lmdm_adapter.state import Block
 
 Prompt = Sequence[KeysValues] | None
@@ -54,8 +54,25 @@ def _to_rows(tokens: Tensor, rows: int) -> Tensor:
     return tokens.repeat(rows // tokens.shape[0], 1, 1)
 
 
-class _CommitAttention:
-    """Masked attention of pending tokens over [context | pending]; keeps each layer's new K/V, un-rotated."""
+class _RecordingAttention:
+    """Masked attention of new tokens over [context | new tokens]; keeps each layer's new K/V, un-rotated."""
+
+    context: list[Tensor]
+    mask: Tensor
+    query_rotation: Rotation
+    key_rotation: Rotation
+    recorded: list[tuple[Tensor, Tensor]]
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        self.recorded.append((k, v))
+        keys = torch.cat([*(kv[layer, 0] for kv in self.context), k], dim=-2)
+        values = torch.cat([*(kv[layer, 1] for kv in self.context), v], dim=-2)
+        q, keys = rotate(q, self.query_rotation), rotate(keys, self.key_rotation)
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=self.mask)
+
+
+class _CommitAttention(_RecordingAttention):
+    """Pending tokens are new."""
 
     def __init__(
         self, dit: DiT, blocks: Sequence[Block], pending: Sequence[Block], *, rows: int, context_blocks: int
@@ -69,14 +86,7 @@ class _CommitAttention:
         rotary = dit.transformer.rotary_pos_emb
         self.key_rotation = rotary(torch.arange(len(numbers), device=device))
         self.query_rotation = rotary(torch.arange(context_frames, len(numbers), device=device))
-        self.recorded: list[tuple[Tensor, Tensor]] = []
-
-    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        self.recorded.append((k, v))
-        keys = torch.cat([*(kv[layer, 0] for kv in self.context), k], dim=-2)
-        values = torch.cat([*(kv[layer, 1] for kv in self.context), v], dim=-2)
-        q, keys = rotate(q, self.query_rotation), rotate(keys, self.key_rotation)
-        return F.scaled_dot_product_attention(q, keys, values, attn_mask=self.mask)
+        self.recorded = []
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +151,8 @@ def denoise_committing(
     return dit.velocity(hidden[:, frames + 1 :]), _with_keys_values(pending, recorded)
 
 
-class _FusedAttention:
-    """Attention of [pending | prefix | target] tokens over [context | pending | prefix | target] keys."""
+class _FusedAttention(_RecordingAttention):
+    """Tokens of [pending | prefix | target] are new."""
 
     def __init__(
         self, dit: DiT, blocks: Sequence[Block], pending: Sequence[Block], target_frames: int, *, rows: int,
@@ -161,11 +171,4 @@ class _FusedAttention:
         positions = torch.cat([frames[:clean], frames.new_zeros(1), frames[clean:]])
         rotary = dit.transformer.rotary_pos_emb
         self.key_rotation, self.query_rotation = rotary(positions), rotary(positions[cached:])
-        self.recorded: list[tuple[Tensor, Tensor]] = []
-
-    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        self.recorded.append((k, v))
-        keys = torch.cat([*(kv[layer, 0] for kv in self.context), k], dim=-2)
-        values = torch.cat([*(kv[layer, 1] for kv in self.context), v], dim=-2)
-        q, keys = rotate(q, self.query_rotation), rotate(keys, self.key_rotation)
-        return F.scaled_dot_product_attention(q, keys, values, attn_mask=self.mask)
+        self.recorded = []

@@ -29,9 +29,9 @@ from lmdm_adapter.training.codec_measures import codec_measures, song_excerpts, 
 from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
 from lmdm_adapter.training.decoder_objective import DecoderObjective, DecoderWeights
-from lmdm_adapter.training.discriminator import DiscriminatorConfig
 from lmdm_adapter.training.loop import LoopConfig, Trained, require_accelerate, train
 from lmdm_adapter.training.songs import AudioCrops
+from lmdm_adapter.training.spectral_judge import SpectralJudgeConfig
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class DecoderRecipe:
     compile: bool = False
     measured_seconds: float = 12.0
     weights: DecoderWeights = DecoderWeights()
-    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    discriminator: SpectralJudgeConfig = SpectralJudgeConfig()
     loop: LoopConfig = LoopConfig(
         steps=4000, learning_rate=3e-4, warmup_steps=100, beta1=0.8, precision="bf16", validate_every_steps=500
     )

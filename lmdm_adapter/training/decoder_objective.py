@@ -10,15 +10,15 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from lmdm_adapter.network.oobleck import AudioAutoencoder, stdev_of
-from lmdm_adapter.training.discriminator import (
-    Discriminator,
-    DiscriminatorConfig,
+from lmdm_adapter.training.draws import normal
+from lmdm_adapter.training.spectral import MultiResolutionDistance
+from lmdm_adapter.training.spectral_judge import (
+    SpectralJudge,
+    SpectralJudgeConfig,
     deception,
     discrimination,
     feature_distance,
 )
-from lmdm_adapter.training.draws import normal
-from lmdm_adapter.training.spectral import MultiResolutionDistance
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class DecoderObjective(nn.Module):
     """
 
     def __init__(
-        self, autoencoder: AudioAutoencoder, discriminator: DiscriminatorConfig, *, sample_rate: int,
+        self, autoencoder: AudioAutoencoder, discriminator: SpectralJudgeConfig, *, sample_rate: int,
         weights: DecoderWeights, seed: int,
     ) -> None:  # fmt: skip
         super().__init__()
         self.autoencoder, self.weights, self.seed = autoencoder, weights, seed
         self.autoencoder.encoder.requires_grad_(False)
         self.autoencoder.decoder.requires_grad_(True)
-        self.discriminator = Discriminator(discriminator)
+        self.discriminator = SpectralJudge(discriminator)
         self.distance = MultiResolutionDistance(sample_rate)
 
     def forward(self, audio: Tensor, step: int) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ CENTRE_NEPERS, SPREAD_NEPERS = -6.0, 2.0  # log magnitudes of music at full scal
 
 
 @dataclass(frozen=True)
-class DiscriminatorConfig:
+class SpectralJudgeConfig:
     """One stack of convolutions per window size. Raises LmdmError for sizes below 1."""
 
     windows_samples: tuple[int, ...] = (2048, 1024, 512)
@@ -33,10 +33,10 @@ class DiscriminatorConfig:
             raise LmdmError(f"A discriminator needs windows, channels and layers of at least 1, got {self}.")
 
 
-class Discriminator(nn.Module):
+class SpectralJudge(nn.Module):
     """Stacks of 2-d convolutions on log magnitude spectrograms, one per window size."""
 
-    def __init__(self, config: DiscriminatorConfig) -> None:
+    def __init__(self, config: SpectralJudgeConfig) -> None:
         super().__init__()
         self.stacks = nn.ModuleList(_stack(config) for _ in config.windows_samples)
         for index, size in enumerate(config.windows_samples):
@@ -55,7 +55,7 @@ class Discriminator(nn.Module):
         return outputs
 
 
-def _stack(config: DiscriminatorConfig) -> nn.ModuleList:
+def _stack(config: SpectralJudgeConfig) -> nn.ModuleList:
     padding = tuple(size // 2 for size in KERNEL)
     widths = [1] + [config.channels] * config.layers
     layers = [nn.Conv2d(a, b, KERNEL, STRIDE, padding) for a, b in zip(widths[:-1], widths[1:], strict=True)]

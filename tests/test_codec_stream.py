@@ -188,3 +188,9 @@ def test_decoding_in_pieces_is_decoding_at_once(codec, piece_frames):
         pieces = codec.decode_in_pieces(latents, first_frame=first, piece_frames=piece_frames)
         expected = whole[..., first * codec.frame_samples :]
         torch.testing.assert_close(pieces, expected, rtol=0, atol=1e-5 * float(whole.abs().max()))
+
+
+@pytest.mark.parametrize("first", [-1, 5, 9])
+def test_pieces_begin_within_the_latents(codec, first):
+    with pytest.raises(LmdmError, match=f"Frame {first} does not lie"):
+        codec.decode_in_pieces(torch.zeros(1, codec.latent_channels, 5), first_frame=first)

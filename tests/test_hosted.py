@@ -13,7 +13,10 @@ from lmdm_adapter import load
 from lmdm_adapter.checkpoint import read_config
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.hosted import create_model_from_config
+from lmdm_adapter.section import LmdmSection
+from lmdm_adapter.spec import BlockSpec
 from tests.cli import save_live, save_offline
+from tests.models import host_config, tiny_section
 
 
 @pytest.fixture
@@ -61,3 +64,12 @@ def test_the_host_keys_alone_do_not_load_strictly(folder: Path) -> None:
 def test_an_offline_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LmdmError, match="no spec"):
         create_model_from_config(read_config(save_offline(tmp_path / "offline")))
+
+
+def test_only_files_that_exist_are_asked_for() -> None:
+    """An outpainting model adds nothing to the host's weights, so there is no second file."""
+    spec = BlockSpec(6, 3, "outpaint")
+    plain = host_config(cross_attention_cond_ids=["seconds_total"])
+    bare = create_model_from_config({**plain, "lmdm": LmdmSection(spec).to_json()})
+    assert bare.more_weights == ()
+    assert create_model_from_config({**host_config(), "lmdm": tiny_section().to_json()}).more_weights

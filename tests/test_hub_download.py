@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.cli import save_live, save_offline
 from tests.hub_server import TOKEN, Hub, serving
@@ -61,3 +63,13 @@ def test_what_cannot_be_had_is_one_sentence(tmp_path: Path, name: str, says: str
         refused = lmdm(hub, tmp_path / "home", *PLAY, name)
     assert refused.returncode == 1 and says in refused.stderr, refused.stderr
     assert "Traceback" not in refused.stderr and not (tmp_path / "home" / "out.wav").exists()
+
+
+def test_a_checkpoint_in_a_ckpt_file_is_downloaded_too(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    folder = save_offline(tmp_path / "model")
+    torch.save({"state_dict": load_file(folder / "model.safetensors")}, folder / "model.ckpt")
+    (folder / "model.safetensors").unlink()
+    with serving(folder) as hub:
+        played = lmdm(hub, tmp_path / "home", *PLAY, "owner/little", "--regime", "outpaint", "--steps", "1")
+    assert played.returncode == 0, played.stderr

@@ -11,6 +11,7 @@ import pytest
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.recipes import base, codec, decoder, finetune
+from lmdm_adapter.spec import BlockSpec
 from lmdm_adapter.training.configs import build_config
 from lmdm_adapter.training.latents import LatentsConfig
 
@@ -61,3 +62,11 @@ def test_without_accelerate_nothing_is_begun(
     with pytest.raises(LmdmError, match="accelerate"):
         run(build_config(cls, NEEDED[cls]))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("regime", ["encoder-decoder", "outpaint"])
+def test_fine_tuning_is_for_block_causal_models(regime: str) -> None:
+    latents = LatentsConfig("latents")
+    finetune.FinetuneRecipe(output="o", base="b", latents=latents)
+    with pytest.raises(LmdmError, match=regime):
+        finetune.FinetuneRecipe(output="o", base="b", latents=latents, spec=BlockSpec(12, 16, regime))

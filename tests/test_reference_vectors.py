@@ -16,14 +16,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lmdm_adapter.checkpoint import Checkpoint
+from lmdm_adapter.conversion import live_from_checkpoint
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.hosts.reference import is_reference, reference_config, reference_spec
 from lmdm_adapter.network.dit import DiT
-from lmdm_adapter.network.model import build
+from lmdm_adapter.network.model import Network, build
 from lmdm_adapter.rollout import Told, begin, block_velocity
 from lmdm_adapter.spec import BlockSpec, Regime
 from lmdm_adapter.state import Block, Conditioning, StreamState
 
+VECTORS_BESIDE = Path(__file__).parent / "vectors"
 VECTORS = Path(os.environ.get("LMDM_VECTORS", Path(__file__).parent / "vectors"))
 FOLDERS = sorted(path for path in VECTORS.iterdir() if path.is_dir())
 GUIDANCE = 3.0
@@ -121,3 +124,17 @@ def test_split_projections_load_strictly_and_play_the_same(folder: Path) -> None
 
 def test_there_are_vectors() -> None:
     assert FOLDERS, f"no reference models in {VECTORS}"
+
+
+def test_a_reference_checkpoint_plays_its_own_blocks_in_each_regime() -> None:
+    """Through the loader: 3 blocks are visible block-causal, 4 encoder-decoder; it was trained for the first."""
+    folder = VECTORS_BESIDE / "reference_text"
+    config = json.loads((folder / "model_config.json").read_text())
+    tensors = dict(load_file(folder / "model.safetensors"))
+    network = reference_config(config)
+    missing = set(Network(network).state_dict()) - set(tensors)
+    tensors |= {key: torch.zeros_like(Network(network).state_dict()[key]) for key in missing}
+    checkpoint = Checkpoint(config, tensors, {}, folder)
+    own, other = (live_from_checkpoint(checkpoint, regime=r) for r in (None, "encoder-decoder"))
+    assert (own.spec.regime, own.spec.context_blocks, own.trained) == ("block-causal", 3, True)
+    assert (other.spec.regime, other.spec.context_blocks, other.trained) == ("encoder-decoder", 4, False)

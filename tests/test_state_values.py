@@ -268,3 +268,12 @@ def test_take_events_can_be_added() -> None:
     assert TAKE.with_event(Event(50, Controls.of(HOUSE))).events[-1].frame == 50
     with pytest.raises(LmdmError, match="in order"):
         TAKE.with_event(Event(3, Controls.of(HOUSE)))
+
+
+def test_a_state_of_another_format_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live, path = tiny_live(), tmp_path / "moment.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr("lmdm_adapter.state_file.FORMAT", "lmdm stream state 2")
+        live.save_state(live.start(), path)
+    with pytest.raises(LmdmError, match="'lmdm stream state 2', this package reads 'lmdm stream state 1'"):
+        live.load_state(path)

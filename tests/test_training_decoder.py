@@ -207,3 +207,10 @@ def test_the_config_survives_json(folder: Path) -> None:
     path = folder / "recipe.json"
     path.write_text(json.dumps(asdict(recipe(folder))))
     assert read_config(DecoderRecipe, path) == recipe(folder)
+
+
+def test_a_run_never_overwrites_its_own_codec(folder: Path) -> None:
+    before = (folder / "codec" / "codec.safetensors").read_bytes()
+    with pytest.raises(LmdmError, match="its own codec"):
+        decoder.run(recipe(folder, "codec"))
+    assert (folder / "codec" / "codec.safetensors").read_bytes() == before

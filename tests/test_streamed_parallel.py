@@ -158,8 +158,10 @@ def test_context_only_blocks_change_nothing_for_the_targets(targets: int) -> Non
     dit, told = toy_dit(), conditioning(ROWS)
     clean, noisy, t = inputs()
     start = sum(LENGTHS[: len(LENGTHS) - targets])
-    settings = {"lengths_frames": LENGTHS, "context_blocks": SPEC.context_blocks, "prefix_distance": SPEC.prefix_distance,
-                "cross": told.cross, "global_cond": told.global_cond}  # fmt: skip
+    settings = {
+        "lengths_frames": LENGTHS, "context_blocks": SPEC.context_blocks, "prefix_distance": SPEC.prefix_distance,
+        "cross": told.cross, "global_cond": told.global_cond,
+    }  # fmt: skip
     kept = torch.randint(0, SPEC.context_blocks + 1, (ROWS, len(LENGTHS)), generator=torch.Generator().manual_seed(5))
     whole = parallel_velocity(dit, clean, noisy, t, kept_blocks=kept, **settings)
     part = parallel_velocity(

@@ -165,13 +165,20 @@ class DiT(nn.Module):
         self, x: Tensor, t: Tensor, *, prompt: Sequence[KeysValues] | None, global_cond: Tensor | None
     ) -> Tensor:
         """`forward` with the prompt's cross K/V, which serve many passes."""
+        return self.velocity(self.offline_hidden(x, t, prompt=prompt, global_cond=global_cond))
+
+    def offline_hidden(
+        self, x: Tensor, t: Tensor, *, prompt: Sequence[KeysValues] | None, global_cond: Tensor | None,
+        layers: int | None = None, checkpointed: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """Hidden states of the frames in the offline pass, `b n d`, after `layers` layers or all of them."""
         tokens = torch.cat([self.prefix_token(t, global_cond), self.noisy_tokens(x)], dim=1)
         rotation = self.transformer.rotary_pos_emb(torch.arange(tokens.shape[1], device=x.device))
 
         def attend(_layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             return F.scaled_dot_product_attention(rotate(q, rotation), rotate(k, rotation), v)
 
-        return self.velocity(self.transformer(tokens, prompt, attend)[:, 1:])
+        return self.transformer(tokens, prompt, attend, layers=layers, checkpointed=checkpointed)[:, 1:]
 
     @property
     def dtype(self) -> torch.dtype:

@@ -1,0 +1,231 @@
+"""ARC-Forcing: its gradient is that of the rollout, played block by block; losses, partners, judge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from lmdm_adapter.network.dit import DiT
+from lmdm_adapter.network.model import Network
+from lmdm_adapter.regimes import Target, opened
+from lmdm_adapter.rollout import begin
+from lmdm_adapter.samplers import estimate
+from lmdm_adapter.spec import BlockSpec, Sampling
+from lmdm_adapter.state import Block, Conditioning
+from lmdm_adapter.told import Told
+from lmdm_adapter.training.arc_objective import ArcConfig, ArcObjective, partner_prompts
+from lmdm_adapter.training.latent_judge import LatentJudge, LatentJudgeConfig
+from lmdm_adapter.training.rollout_recording import Recording, recorded_rollout, replayed
+from tests.models import LATENT_CHANNELS, SPEC, tiny_live, tiny_offline
+from tests.randomise import randomise
+from tests.toy import CHANNELS, conditioning, draw, toy_dit
+
+TOY_SPEC = BlockSpec(block_frames=5, context_blocks=2)
+SAMPLING = Sampling(steps=4, sampler="pingpong")
+LENGTHS, EXITS, ROWS = (5, 6, 4, 5), (1, 4, 2, 3), 2
+REGIMES = ("block-causal", "encoder-decoder")
+
+
+def rolled(dit: DiT, spec: BlockSpec, *, cold: bool = False) -> Recording:
+    context = None if cold else draw(ROWS, CHANNELS, spec.context_frames, seed=7)
+    return recorded_rollout(
+        dit, context, conditioning(ROWS), spec=spec, sampling=SAMPLING, lengths_frames=LENGTHS, exit_steps=EXITS,
+        seeds=(3, 4),
+    )  # fmt: skip
+
+
+def played_literally(dit: DiT, recording: Recording, told: Conditioning, spec: BlockSpec) -> Tensor:
+    """The rollout once more, block after block: commits inside the graph, block latents detached."""
+    ready, context = Told.of(dit, told, guidance=1.0), recording.context_frames
+    state = begin(recording.clean[..., :context] if context else None, seeds=(0,) * ROWS, spec=spec)
+    out, start = [], 0
+    for block, frames in enumerate(LENGTHS):
+        noisy, t = recording.noisy[..., start : start + frames], float(recording.t[0, block])
+        heard = opened(dit, state, ready, Target(noisy, fused=False), spec=spec)
+        out.append(estimate(noisy, heard.velocity(noisy, t), t, dit.config.objective).denoised)
+        clean = recording.clean[..., context + start : context + start + frames].detach()
+        state, start = replace(heard.state, pending=(Block(clean),)), start + frames
+    return torch.cat(out, dim=-1)
+
+
+def gradients(dit: DiT, output: Tensor) -> dict[str, Tensor]:
+    named = {name: parameter for name, parameter in dit.named_parameters()}
+    weight = draw(*output.shape, seed=11)
+    found = torch.autograd.grad((weight * output).sum(), list(named.values()), allow_unused=True)
+    return {name: torch.zeros(()) if value is None else value for name, value in zip(named, found, strict=True)}
+
+
+@pytest.mark.parametrize("cold", [False, True], ids=["primed", "cold"])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_gradient_is_that_of_the_literal_rollout(regime: str, cold: bool) -> None:
+    spec, dit, told = replace(TOY_SPEC, regime=regime), toy_dit().requires_grad_(True), conditioning(ROWS)
+    recording = rolled(dit, spec, cold=cold)
+    together = replayed(dit, recording, told, spec=spec)
+    alone = played_literally(dit, recording, told, spec)
+    assert (together - alone).abs().max() < 1e-5 * alone.abs().max()
+    own, literal = gradients(dit, together), gradients(dit, alone)
+    scale = max(value.abs().max() for value in literal.values())
+    for name, value in literal.items():
+        if name.endswith("cross_attn.k_norm.bias"):  # moves all keys of a prompt alike, to which softmax is blind
+            assert max(value.abs().max(), own[name].abs().max()) < 1e-6 * scale
+            continue
+        assert value.abs().max() > 1e-6 * scale, f"{name} is used by the rollout, the context projection included"
+        assert (own[name] - value).abs().max() < 1e-5 * value.abs().max() + 1e-7 * scale, name
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_replay_is_the_rollout(regime: str) -> None:
+    spec, dit = replace(TOY_SPEC, regime=regime), toy_dit()
+    recording = rolled(dit, spec)
+    rolled_part = recording.clean[..., recording.context_frames :]
+    again = replayed(dit, recording, conditioning(ROWS), spec=spec)
+    assert (again - rolled_part).abs().max() < 1e-5 * rolled_part.abs().max()
+    other = replayed(dit, recording, conditioning(ROWS, seed=5), spec=spec)
+    assert (other - rolled_part).abs().max() > 1e-3
+
+
+def test_the_context_path_alone_carries_gradient() -> None:
+    """The context projection learns from later blocks, also where each block took several steps."""
+    dit = toy_dit().requires_grad_(True)
+    recording = rolled(dit, TOY_SPEC)
+    output = replayed(dit, recording, conditioning(ROWS), spec=TOY_SPEC)
+    context_columns = gradients(dit, output)["to_input_add_embed.weight"][:, 1:]
+    assert context_columns.abs().max() > 0
+
+
+def test_checkpointed_replay_has_the_same_gradient() -> None:
+    dit = toy_dit().requires_grad_(True)
+    recording = rolled(dit, TOY_SPEC)
+    plain, kept = (
+        gradients(dit, replayed(dit, recording, conditioning(ROWS), spec=TOY_SPEC, checkpointed=checkpointed))
+        for checkpointed in (False, True)
+    )
+    assert all(torch.equal(plain[name], kept[name]) for name in plain)
+
+
+def test_exits_are_drawn_from_all_steps_and_recorded_as_they_were() -> None:
+    dit = toy_dit()
+    recording = rolled(dit, TOY_SPEC)
+    assert recording.t[0, 0] == 1.0, "left after the first step: the input is pure noise"
+    assert len(set(recording.t[0].tolist())) == len(set(EXITS))
+    assert recording.lengths_frames == (5, 5, *LENGTHS)
+
+
+def objective(config: ArcConfig | None = None, judge: LatentJudgeConfig | None = None) -> ArcObjective:
+    base, _ = tiny_offline()
+    student = tiny_live(0).network.requires_grad_(True)
+    student.autoencoder.requires_grad_(False)
+    settings = config or ArcConfig(sampling=SAMPLING, rollout_blocks=3)
+    critic = LatentJudge(base, judge or LatentJudgeConfig(channels=(8, 16), strides=(1, 2)))
+    randomise(critic.head, 1)
+    return ArcObjective(student, critic, settings, spec=SPEC, seconds=1.0, frame_rate_hz=125.0)
+
+
+BLOCKS = (6, 7, 5)
+CLIP = draw(2, LATENT_CHANNELS, SPEC.context_frames + sum(BLOCKS), seed=9)
+PROMPTS = ("house", "techno in a minor")
+
+
+def losses(target: ArcObjective, *, step: int = 0, partners=("techno", "house"), prompts=PROMPTS) -> dict[str, Tensor]:
+    return target(CLIP, prompts, partners, BLOCKS, step)
+
+
+def test_neither_player_learns_from_the_others_terms() -> None:
+    """The student gets the surrogate's gradient alone, the judge its own losses' alone."""
+    target = objective()
+    terms = losses(target)
+    student = [p for p in target.student.parameters() if p.requires_grad]
+    judge = [p for p in target.judge.parameters() if p.requires_grad]
+    whole = torch.autograd.grad(terms["loss"], [*student, *judge], retain_graph=True, allow_unused=True)
+    still = objective(replace(target.config, judge_first_steps=1))
+    alone = losses(still)["loss"]
+    quiet = torch.autograd.grad(
+        alone, [p for p in (*still.student.parameters(), *still.judge.parameters()) if p.requires_grad],
+        allow_unused=True,
+    )  # fmt: skip
+    count = len(student)
+    assert all(value is None or not value.any() for value in quiet[:count]), "while the judge learns alone"
+    assert any(value is not None and value.any() for value in whole[:count])
+    for own, expected in zip(whole[count:], quiet[count:], strict=True):
+        assert torch.equal(own, expected), "the judge's gradient has nothing of the student's term in it"
+        assert own.any(), "everything of the judge that may learn does"
+
+
+def test_the_student_follows_the_judge_downhill() -> None:
+    """A small step along its gradient lowers the student's own loss: signs and frames are right."""
+    target = objective(ArcConfig(sampling=Sampling(steps=1, sampler="pingpong"), rollout_blocks=3))
+    before = losses(target)
+    parameters = [p for p in target.student.parameters() if p.requires_grad]
+    found = torch.autograd.grad(before["loss"], parameters, allow_unused=True)
+    norm = torch.stack([value.square().sum() for value in found if value is not None]).sum().sqrt()
+    with torch.no_grad():
+        for parameter, value in zip(parameters, found, strict=True):
+            if value is not None:
+                parameter -= 1e-3 / norm * value
+    assert losses(target)["student"] < before["student"]
+
+
+def test_a_row_without_a_partner_has_no_contrast() -> None:
+    target = objective()
+    one = losses(target, partners=("techno", None))["contrastive"]
+    none = losses(target, partners=(None, None))["contrastive"]
+    assert none == 0.0 and one > 0.0
+
+
+def test_a_partner_is_never_the_same_prompt() -> None:
+    assert partner_prompts(["a", "b", "a"]) == ["b", "a", "b"]
+    assert partner_prompts(["a", "a"], ["a", "c"]) == ["c", "c"]
+    assert partner_prompts(["a"], ["a"]) == [None]
+    prompts = ["a", "b"]
+    partner_prompts(prompts)
+    assert prompts == ["a", "b"], "what was given is left as it is"
+
+
+def test_real_and_made_get_the_same_noise_and_levels_of_the_whole_grid() -> None:
+    target, seen = objective(), []
+    target.judge.register_forward_pre_hook(lambda _module, given: seen.append(given[:2]))
+    for step in range(40):
+        with torch.no_grad():
+            target._scores(CLIP, CLIP, PROMPTS, PROMPTS[::-1], first_frame=3, step=step)
+    for x_t, t in seen:
+        assert torch.equal(x_t[:2], x_t[2:4]) and torch.equal(t[:2], t[2:4])
+    log_snr = torch.logit(1.0 - torch.cat([t[:2] for _, t in seen]))
+    assert -6.0 <= log_snr.min() < -5.0 and 1.0 < log_snr.max() <= 2.0
+
+
+def test_only_frames_after_the_context_are_judged() -> None:
+    base, _ = tiny_offline()
+    judge = LatentJudge(base, LatentJudgeConfig(channels=(8,), strides=(1,)))
+    told = Conditioning(draw(2, 7, 16), global_cond=draw(2, 16))
+    scores = judge(CLIP, torch.full((2,), 0.3), told, first_frame=SPEC.context_frames)
+    assert scores.shape == (2, sum(BLOCKS))
+    with torch.no_grad():
+        hidden = []
+        judge.head.register_forward_pre_hook(lambda _module, given: hidden.append(given[0]))
+        judge(CLIP, torch.full((2,), 0.3), told, first_frame=SPEC.context_frames)
+        judge(CLIP, torch.full((2,), 0.3), told, first_frame=0)
+    assert torch.equal(hidden[0], hidden[1][:, SPEC.context_frames :]), "frames keep their places"
+
+
+@pytest.mark.parametrize("trained", ["full", "head"])
+def test_what_learns_in_the_judge(trained: str) -> None:
+    base, _ = tiny_offline()
+    judge = LatentJudge(base, LatentJudgeConfig(trunk_share=0.5, channels=(8,), strides=(1,), trained=trained))
+    names = {name.split(".")[0] for name, parameter in judge.named_parameters() if parameter.requires_grad}
+    assert names == ({"network", "head"} if trained == "full" else {"head"})
+    learning = [name for name, parameter in judge.named_parameters() if parameter.requires_grad]
+    assert not any("layers.1." in name or "postprocess" in name or "autoencoder" in name for name in learning)
+
+
+def test_the_trunk_is_the_base_model() -> None:
+    base, config = tiny_offline()
+    other: Network = tiny_offline(1)[0]
+    told = Conditioning(draw(2, 7, 16), global_cond=draw(2, 16))
+    head = LatentJudgeConfig(channels=(8,), strides=(1,))
+    judges = [LatentJudge(network, head) for network in (base, other)]
+    judges[1].head.load_state_dict(judges[0].head.state_dict())
+    scores = [judge(CLIP, torch.full((2,), 0.3), told, first_frame=0) for judge in judges]
+    assert (scores[0] - scores[1]).abs().max() > 1e-3

@@ -72,9 +72,10 @@ def test_sigterm_saves_and_stops(tmp_path: Path) -> None:
 
 def test_gradients_are_clipped_to_the_norm(tmp_path: Path) -> None:
     """The second moment of Adam after one step says how large the gradient was that it got."""
+
     def largest(folder: Path, clip_norm: float) -> float:
         fit(folder, config=replace(CONFIG, clip_norm=clip_norm), stop_after=1)
-        state = torch.load(folder / "checkpoint.pt", weights_only=True)["optimizer"]["state"]
+        state = torch.load(folder / "checkpoint.pt", weights_only=True)["optimizers"]["objective"]["state"]
         return sum(float(one["exp_avg_sq"].sum()) for one in state.values()) / (1.0 - CONFIG.beta2)
 
     clipped, free = largest(tmp_path / "clipped", 0.01), largest(tmp_path / "free", 1e9)

@@ -33,6 +33,7 @@ def new_accelerator(config: LoopConfig, *, folder: Path | None = None, alternati
     accelerate or a tracker is not installed, and for devices that cannot do what the config asks for.
     """
     require_accelerate()
+    _require_trackers(config)
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
     from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulationPlugin, InitProcessGroupKwargs
@@ -42,11 +43,12 @@ def new_accelerator(config: LoopConfig, *, folder: Path | None = None, alternati
     waiting = InitProcessGroupKwargs(timeout=LONGEST_WAIT)
     # The weights of the parts whose turn it is not get no gradient, which DDP must be told.
     parallel = DistributedDataParallelKwargs(find_unused_parameters=alternating)
+    writing = None if folder is None else str(folder / "trackers")
     try:
         accelerator = Accelerator(
             mixed_precision=config.precision, cpu=config.cpu or None, kwargs_handlers=[waiting, parallel],
             gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=config.accumulate),
-            log_with=list(config.trackers) or None, project_dir=None if folder is None else str(folder / "trackers"),
+            log_with=None if writing is None else list(config.trackers) or None, project_dir=writing,
         )  # fmt: skip
     except ValueError as error:
         raise LmdmError(f"accelerate cannot run this: {error}") from error
@@ -54,11 +56,17 @@ def new_accelerator(config: LoopConfig, *, folder: Path | None = None, alternati
     return accelerator
 
 
+def _require_trackers(config: LoopConfig) -> None:
+    from accelerate import tracking
+
+    there = sorted(str(getattr(name, "value", name)) for name in tracking.get_available_trackers())
+    for name in config.trackers:
+        if name not in there:
+            known = ", ".join(there) or "none"
+            raise LmdmError(f"The tracker {name} is not there, only {known}: pip install {name}, or do without.")
+
+
 def _require_support(accelerator: Accelerator, config: LoopConfig) -> None:
-    missing = set(config.trackers) - {str(getattr(name, "value", name)) for name in accelerator.log_with}
-    if missing:
-        name = min(missing)
-        raise LmdmError(f"The tracker {name} is not installed: pip install {name}, or take it out of trackers.")
     kind = accelerator.distributed_type.value
     if config.precision == "fp16" and accelerator.device.type == "cpu":
         raise LmdmError("Training in fp16 needs a GPU; choose precision bf16 or no on the CPU.")

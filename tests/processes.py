@@ -36,6 +36,17 @@ def start(arguments: Sequence[str], *, processes: int = 2) -> list[subprocess.Po
     ]  # fmt: skip
 
 
+def launch(module: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start two processes of a module with `accelerate launch`; the config must ask for the CPU."""
+    settings = ("--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no")
+    command = ["-m", "accelerate.commands.launch", *settings, "--dynamo_backend", "no", "--main_process_port"]
+    return subprocess.Popen(
+        [sys.executable, *command, str(free_port()), "-m", module, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
 def finish(started: Sequence[subprocess.Popen[str]]) -> list[str]:
     """Wait for all processes to end well; what each wrote to its standard error. None survives this call."""
     try:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.recipes import codec
+from lmdm_adapter.training.codec_files import load_codec
+from lmdm_adapter.training.configs import write_json
 from lmdm_adapter.training.journal import read_log
-from tests.processes import finish, start
+from tests.processes import finish, launch, start
+from tests.test_miniature_chain import codec_recipe
 from tests.trained_together import CONFIG, fit
 
 PROCESSES = (0, 1)
@@ -75,3 +83,43 @@ def test_sharded_weights_train_and_resume_like_whole_ones(tmp_path: Path) -> Non
             sharded = kept(tmp_path, name, process)
             assert largest_difference(sharded["weights"], alone.state_dict()) < 1e-6
             assert largest_difference(sharded["average"], trained.average) < 1e-6
+
+
+@pytest.mark.slow
+def test_a_recipe_under_accelerate_launch_equals_one_process_that_accumulates(tmp_path: Path) -> None:
+    """One process renders the songs, prints and writes; the weights are as if it had trained on all batches."""
+    alone = replace(codec_recipe(tmp_path / "alone"), loop=replace(codec_recipe(tmp_path).loop, accumulate=2))
+    assert codec.run(alone).finished
+    write_json(tmp_path / "recipe.json", codec_recipe(tmp_path / "together"))
+    (told,) = finish([launch("lmdm_adapter.recipes.codec", "--config", str(tmp_path / "recipe.json"))])
+    assert told.count("codec step 4/4") == 1 and told.count("held out") == 1
+    one, other = (load_codec(tmp_path / name / "codec").autoencoder.state_dict() for name in ("alone", "together"))
+    assert largest_difference(one, other) < 1e-6
+
+
+@pytest.mark.slow
+def test_sigterm_to_the_launcher_saves_and_ends_and_the_run_goes_on(tmp_path: Path) -> None:
+    recipe = codec_recipe(tmp_path)
+    long = replace(recipe, loop=replace(recipe.loop, steps=100_000, validate_every_steps=0))
+    write_json(tmp_path / "long.json", long)
+    started = launch("lmdm_adapter.recipes.codec", "--config", str(tmp_path / "long.json"))
+    log = tmp_path / "codec" / "log.jsonl"
+    until = time.monotonic() + 60.0
+    while not log.exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    started.send_signal(signal.SIGTERM)
+    started.communicate(timeout=60.0)
+    step = torch.load(tmp_path / "codec" / "checkpoint.pt", weights_only=True)["step"]
+    assert 0 < step < 100_000
+    more = replace(long, loop=replace(long.loop, steps=step + 1))
+    assert codec.run(more).step == step + 1
+
+
+def test_the_single_process_of_a_cpu_launch_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    fit("line", tmp_path / "one")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(LmdmError, match="single process.*--multi_gpu"):
+        fit("line", tmp_path / "two")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    fit("line", tmp_path / "three")

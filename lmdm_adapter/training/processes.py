@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT = timedelta(hours=24)  # while the first process encodes songs or measures, the others wait for it
 
+RANK_NAMES = ("LOCAL_RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")  # torchrun's, and those of MPI
+
 
 def require_accelerate() -> None:
     """Refuse to go on without accelerate. Recipes ask first, before they spend hours on songs."""
@@ -34,6 +36,7 @@ def new_accelerator(config: LoopConfig, *, folder: Path | None = None, alternati
     """
     require_accelerate()
     _require_trackers(config)
+    _require_launch()
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
     from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulationPlugin, InitProcessGroupKwargs
@@ -64,6 +67,16 @@ def _require_trackers(config: LoopConfig) -> None:
         if name not in there:
             known = ", ".join(there) or "none"
             raise LmdmError(f"The tracker {name} is not there, only {known}: pip install {name}, or do without.")
+
+
+def _require_launch() -> None:
+    """Refuse the one process that `accelerate launch --cpu --num_processes 2` starts: half of what was asked for."""
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_ADDR" in os.environ
+    if launched and not any(name in os.environ for name in RANK_NAMES):
+        raise LmdmError(
+            "accelerate launch --cpu starts a single process whatever --num_processes says; for several on the CPU use "
+            '--multi_gpu instead, and "cpu": true in the config.'
+        )
 
 
 def _require_support(accelerator: Accelerator, config: LoopConfig) -> None:

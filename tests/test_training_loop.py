@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -72,9 +72,10 @@ def test_sigterm_saves_and_stops(tmp_path: Path) -> None:
 
 def test_gradients_are_clipped_to_the_norm(tmp_path: Path) -> None:
     """The second moment of Adam after one step says how large the gradient was that it got."""
+
     def largest(folder: Path, clip_norm: float) -> float:
         fit(folder, config=replace(CONFIG, clip_norm=clip_norm), stop_after=1)
-        state = torch.load(folder / "checkpoint.pt", weights_only=True)["optimizer"]["state"]
+        state = torch.load(folder / "checkpoint.pt", weights_only=True)["optimizers"]["objective"]["state"]
         return sum(float(one["exp_avg_sq"].sum()) for one in state.values()) / (1.0 - CONFIG.beta2)
 
     clipped, free = largest(tmp_path / "clipped", 0.01), largest(tmp_path / "free", 1e9)
@@ -106,7 +107,22 @@ def test_learning_rate_warms_up_and_falls() -> None:
     assert rates[99] == pytest.approx(0.1, abs=0.01)
 
 
-@pytest.mark.parametrize("values", [{"steps": 0}, {"precision": "bf8"}, {"learning_rate": 0.0}])
-def test_bad_settings_are_refused(values: dict[str, object]) -> None:
-    with pytest.raises(LmdmError):
-        LoopConfig(**values)  # type: ignore[arg-type]
+NAN, INF = float("nan"), float("inf")
+BAD = {
+    "steps": (0, -1), "accumulate": (0, -1), "learning_rate": (0.0, -1.0, NAN, INF), "warmup_steps": (-1,),
+    "final_share": (-0.1, 1.1, NAN), "beta1": (-0.1, 1.0, NAN), "beta2": (-0.1, 1.0, NAN),
+    "weight_decay": (-0.1, NAN, INF), "clip_norm": (0.0, -1.0, NAN, INF), "average_decay": (-0.1, 1.0, NAN),
+    "precision": ("bf8", ""), "checkpoint_minutes": (-1.0, NAN), "log_every_steps": (0, -1),
+    "validate_every_steps": (-1,), "sample_every_steps": (-1,), "trackers": (("tensorboard", "tensorboard"),),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_settings_are_refused_by_name(name: str) -> None:
+    for value in BAD[name]:
+        with pytest.raises(LmdmError, match=f"LoopConfig.{name} must be .*, got "):
+            LoopConfig(**{name: value})  # type: ignore[arg-type]
+
+
+def test_every_setting_is_checked() -> None:
+    assert {field.name for field in fields(LoopConfig)} - set(BAD) == {"cpu"}

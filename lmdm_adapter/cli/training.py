@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 from lmdm_adapter.cli.screen import say
 from lmdm_adapter.training.configs import read_config
 from lmdm_adapter.training.loop import Trained
+from lmdm_adapter.training.processes import disconnect, is_first_process
 
 
 def run_recipe(name: str, config_path: Path) -> bool:
@@ -20,9 +21,12 @@ def run_recipe(name: str, config_path: Path) -> bool:
 
     Raises LmdmError for a file that cannot be read, unknown settings, and whatever the recipe refuses.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO if is_first_process() else logging.WARNING, format="%(message)s")
     recipe = _recipe(name)
-    result = recipe.run(read_config(_config_class(recipe), config_path))
+    try:
+        result = recipe.run(read_config(_config_class(recipe), config_path))
+    finally:
+        disconnect()
     return not isinstance(result, Trained) or result.finished
 
 

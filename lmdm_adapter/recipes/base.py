@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
+from lmdm_adapter.audio import Audio
 from lmdm_adapter.checkpoint import write_checkpoint
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.hosts.stable_audio_tools import network_config
@@ -30,13 +30,14 @@ from lmdm_adapter.spec import Sampling
 from lmdm_adapter.training.codec_files import load_codec
 from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
-from lmdm_adapter.training.files import replacing
+from lmdm_adapter.training.files import write_sound
 from lmdm_adapter.training.flow_objectives import FlowConfig, OfflineObjective, averaged, set_trainable
 from lmdm_adapter.training.held_out import held_out_loss
 from lmdm_adapter.training.initial import silence_branches
 from lmdm_adapter.training.latents import LatentsConfig, latent_crops
 from lmdm_adapter.training.loop import LoopConfig, Trained, require_accelerate, train
 from lmdm_adapter.training.model_config import DiTShape, model_config
+from lmdm_adapter.training.processes import main_first
 from lmdm_adapter.training.prompts import conditioning_of
 
 
@@ -73,8 +74,10 @@ def run(config: BaseRecipe, *, stop_after: int | None = None) -> Trained:
     """Train from the start or the last checkpoint to the end, a stop request, or step `stop_after`."""
     require_accelerate()
     output, codec = Path(config.output), load_codec(Path(config.codec))
-    write_json(output / "recipe.json", config)
-    crops, held_out = latent_crops(config.latents, codec, batch_size=config.batch_size, seed=config.seed)
+    with main_first(config.loop) as first:
+        if first:
+            write_json(output / "recipe.json", config)
+        crops, held_out = latent_crops(config.latents, codec, batch_size=config.batch_size, seed=config.seed)
     host_config = model_config(codec, config.network, window_frames=config.window_frames)
     network = new_network(host_config, codec, seed=config.seed)
     seconds = config.window_frames / codec.frame_rate_hz
@@ -86,9 +89,10 @@ def run(config: BaseRecipe, *, stop_after: int | None = None) -> Trained:
 
     trained = train(
         objective, lambda step: crops.batch(step, config.window_frames), config=config.loop, folder=output,
-        title="base", validate=validate, stop_after=stop_after,
+        title="base", validate=validate, sample=lambda average, _step: _example(config, averaged(network, average)),
+        stop_after=stop_after,
     )  # fmt: skip
-    if trained.finished:
+    if trained.finished and trained.is_main:
         _save(config, averaged(network, trained.average), host_config)
     return trained
 
@@ -107,11 +111,14 @@ def new_network(host_config: dict[str, Any], codec: Codec, *, seed: int) -> Netw
 def _save(config: BaseRecipe, network: Network, host_config: dict[str, Any]) -> None:
     """The checkpoint, and a sound of it beside."""
     write_checkpoint(Path(config.output) / "model", network, host_config)
+    write_sound(Path(config.output) / "example.wav", _example(config, network))
+
+
+def _example(config: BaseRecipe, network: Network) -> Audio:
     sound = offline_sound(
         network, config.example_prompt, frames=config.window_frames, sampling=config.example_sampling, seed=config.seed
     )
-    with replacing(Path(config.output) / "example.wav") as part:
-        soundfile.write(part, sound.T, network.config.sample_rate, subtype="PCM_16")
+    return Audio(sound, network.config.sample_rate)
 
 
 @torch.no_grad()

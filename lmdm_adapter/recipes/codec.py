@@ -18,16 +18,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lmdm_adapter.audio import Audio
 from lmdm_adapter.music import HELD_OUT_SEEDS, TRAIN_SEEDS
 from lmdm_adapter.network.oobleck import AudioAutoencoder, OobleckConfig
 from lmdm_adapter.training.calibration import calibrate
 from lmdm_adapter.training.codec_files import CodecFacts, save_codec
-from lmdm_adapter.training.codec_measures import codec_measures, reconstruct, song_excerpts, write_reconstructions
+from lmdm_adapter.training.codec_measures import (
+    codec_measures,
+    first_reconstruction,
+    reconstruct,
+    song_excerpts,
+    write_reconstructions,
+)
 from lmdm_adapter.training.codec_objective import CodecObjective, CodecWeights
 from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
 from lmdm_adapter.training.journal import counted
 from lmdm_adapter.training.loop import LoopConfig, Trained, require_accelerate, train
+from lmdm_adapter.training.processes import main_first
 from lmdm_adapter.training.songs import AudioCrops, SongFacts, render_songs
 
 
@@ -71,12 +79,13 @@ def run(config: CodecRecipe, *, stop_after: int | None = None) -> Trained:
     """Train from the start or the last checkpoint to the end, a stop request, or step `stop_after`."""
     require_accelerate()
     output, songs_folder = Path(config.output), Path(config.songs)
-    output.mkdir(parents=True, exist_ok=True)
-    write_json(output / "recipe.json", config)
-    train_songs, held_out = codec_songs(
-        songs_folder, train=config.train_songs, held_out=config.held_out_songs, seconds=config.song_seconds,
-        sample_rate=config.sample_rate,
-    )  # fmt: skip
+    with main_first(config.loop) as first:
+        if first:
+            write_json(output / "recipe.json", config)
+        train_songs, held_out = codec_songs(
+            songs_folder, train=config.train_songs, held_out=config.held_out_songs, seconds=config.song_seconds,
+            sample_rate=config.sample_rate,
+        )  # fmt: skip
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -97,11 +106,14 @@ def run(config: CodecRecipe, *, stop_after: int | None = None) -> Trained:
         _save(config, measured, excerpts)
         return codec_measures(measured, excerpts, sample_rate=config.sample_rate)
 
+    def sample(average: Mapping[str, Tensor], _step: int) -> Audio:
+        return first_reconstruction(averaged_autoencoder(config.network, average), excerpts, config.sample_rate)
+
     trained = train(
         objective, lambda step: (crops.batch(step),), config=config.loop, folder=output, title="codec",
-        validate=validate, stop_after=stop_after,
+        validate=validate, sample=sample, stop_after=stop_after,
     )  # fmt: skip
-    if trained.finished:
+    if trained.finished and trained.is_main:
         _finish(config, averaged_autoencoder(config.network, trained.average), excerpts)
     return trained
 

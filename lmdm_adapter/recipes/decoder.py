@@ -20,16 +20,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lmdm_adapter.audio import Audio
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.network.oobleck import AudioAutoencoder
 from lmdm_adapter.recipes.codec import codec_songs
 from lmdm_adapter.training.codec_files import CodecFacts, find_codec, save_codec
-from lmdm_adapter.training.codec_measures import codec_measures, song_excerpts, write_reconstructions
+from lmdm_adapter.training.codec_measures import (
+    codec_measures,
+    first_reconstruction,
+    song_excerpts,
+    write_reconstructions,
+)
 from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
 from lmdm_adapter.training.decoder_objective import DecoderObjective, DecoderWeights
 from lmdm_adapter.training.loop import LoopConfig, Trained, require_accelerate, train
+from lmdm_adapter.training.processes import main_first
 from lmdm_adapter.training.songs import AudioCrops
 from lmdm_adapter.training.spectral_judge import SpectralJudgeConfig
 
@@ -70,12 +77,13 @@ def run(config: DecoderRecipe, *, stop_after: int | None = None) -> Trained:
     if Path(config.codec).resolve() == output.resolve():
         raise LmdmError(f"The run would overwrite its own codec {config.codec}; give it another output.")
     network, rate = codec.autoencoder.config, codec.sample_rate
-    output.mkdir(parents=True, exist_ok=True)
-    write_json(output / "recipe.json", config)
-    train_songs, held_out = codec_songs(
-        Path(config.songs), train=config.train_songs, held_out=config.held_out_songs, seconds=config.song_seconds,
-        sample_rate=rate,
-    )  # fmt: skip
+    with main_first(config.loop) as first:
+        if first:
+            write_json(output / "recipe.json", config)
+        train_songs, held_out = codec_songs(
+            Path(config.songs), train=config.train_songs, held_out=config.held_out_songs, seconds=config.song_seconds,
+            sample_rate=rate,
+        )  # fmt: skip
     crops = AudioCrops(
         Path(config.songs), train_songs, batch_size=config.batch_size,
         crop_samples=config.crop_frames * codec.frame_samples, seed=config.seed,
@@ -91,11 +99,14 @@ def run(config: DecoderRecipe, *, stop_after: int | None = None) -> Trained:
         write_json(output / "measures.json", measures)
         return measures
 
+    def sample(average: Mapping[str, Tensor], _step: int) -> Audio:
+        return first_reconstruction(with_decoder(codec, average), excerpts, rate)
+
     trained = train(
         objective, lambda step: (crops.batch(step),), config=config.loop, folder=output, title="decoder",
-        validate=validate, stop_after=stop_after,
+        validate=validate, sample=sample, stop_after=stop_after,
     )  # fmt: skip
-    if trained.finished:
+    if trained.finished and trained.is_main:
         validate(trained.average, trained.step)
     return trained
 

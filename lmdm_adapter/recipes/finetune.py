@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from torch import Tensor
 
+from lmdm_adapter.audio import Audio
 from lmdm_adapter.checkpoint import read_checkpoint
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.conversion import convert_checkpoint, is_live, live_from_checkpoint
@@ -31,7 +31,7 @@ from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
 from lmdm_adapter.training.draws import numpy_draws
 from lmdm_adapter.training.drops import block_lengths
-from lmdm_adapter.training.files import replacing
+from lmdm_adapter.training.files import write_sound
 from lmdm_adapter.training.flow_objectives import (
     BlockObjective,
     FlowConfig,
@@ -43,6 +43,7 @@ from lmdm_adapter.training.flow_objectives import (
 from lmdm_adapter.training.held_out import held_out_loss
 from lmdm_adapter.training.latents import LatentCrops, LatentsConfig, latent_crops
 from lmdm_adapter.training.loop import Batch, LoopConfig, Trained, require_accelerate, train
+from lmdm_adapter.training.processes import main_first
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,13 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
     if Path(config.base).resolve() == (output / "model").resolve():
         raise LmdmError(f"The run would overwrite its own base {config.base}; give it another output.")
     live = starting_point(config.base, config.spec)
-    write_json(output / "recipe.json", config)
     require_flow(live.network)
     live = replace(live, network=set_trainable(rebuilt(live.network)))
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
-    crops, held_out = latent_crops(config.latents, codec, batch_size=config.batch_size, seed=config.seed)
+    with main_first(config.loop) as first:
+        if first:
+            write_json(output / "recipe.json", config)
+        crops, held_out = latent_crops(config.latents, codec, batch_size=config.batch_size, seed=config.seed)
     objective = BlockObjective(live.network, config.flow, spec=config.spec, seconds=live.window_seconds)
 
     def validate(average: dict[str, Tensor], step: int) -> dict[str, float]:
@@ -100,9 +103,9 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
 
     trained = train(
         objective, batches(config, crops), config=config.loop, folder=output, title="finetune", validate=validate,
-        stop_after=stop_after,
+        sample=lambda average, step: _example(config, _averaged(config, live, average, step)), stop_after=stop_after,
     )  # fmt: skip
-    if trained.finished:
+    if trained.finished and trained.is_main:
         _save(config, live, trained.average, trained.step)
     return trained
 
@@ -136,13 +139,19 @@ def batches(config: FinetuneRecipe, crops: LatentCrops) -> Callable[[int], Batch
 
 def _save(config: FinetuneRecipe, live: LiveModel, average: dict[str, Tensor], step: int) -> None:
     """The live model with averaged weights, and a stream of it beside."""
-    section = replace(live.section, trained_steps=live.section.trained_steps + step, sampling=config.sampling)
-    trained = LiveModel(averaged(live.network, average), section, live.host_config)
+    trained = _averaged(config, live, average, step)
     trained.save(Path(config.output) / "model")
+    write_sound(Path(config.output) / "example.wav", _example(config, trained))
+
+
+def _averaged(config: FinetuneRecipe, live: LiveModel, average: dict[str, Tensor], step: int) -> LiveModel:
+    section = replace(live.section, trained_steps=live.section.trained_steps + step, sampling=config.sampling)
+    return LiveModel(averaged(live.network, average), section, live.host_config)
+
+
+def _example(config: FinetuneRecipe, trained: LiveModel) -> Audio:
     pieces = trained.stream(config.example_prompt, config.example_seconds, seed=config.seed)
-    sound = np.concatenate([piece.samples for piece in pieces], axis=1).clip(-1.0, 1.0)
-    with replacing(Path(config.output) / "example.wav") as part:
-        soundfile.write(part, sound.T, trained.codec.sample_rate, subtype="PCM_16")
+    return Audio(np.concatenate([piece.samples for piece in pieces], axis=1), trained.codec.sample_rate)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from lmdm_adapter.audio import Audio
 from lmdm_adapter.network.oobleck import AudioAutoencoder
 from lmdm_adapter.training.songs import SongFacts, as_audio, load_song
 from lmdm_adapter.training.spectral import MultiResolutionDistance, log, magnitudes, si_sdr_db
@@ -33,6 +34,11 @@ def reconstruct(autoencoder: AudioAutoencoder, audio: Tensor) -> tuple[Tensor, T
     """Latents (posterior mean, unscaled) `b c n` and the sound of them `b 1 s`, one row at a time."""
     latents = [autoencoder.encode(row[None]) for row in audio]
     return torch.cat(latents), torch.cat([autoencoder.decode(latent) for latent in latents])
+
+
+def first_reconstruction(autoencoder: AudioAutoencoder, audio: Tensor, sample_rate: int) -> Audio:
+    """What the codec makes of the first row of `b 1 s`."""
+    return Audio(reconstruct(autoencoder, audio[:1])[1][0].numpy(), sample_rate)
 
 
 @torch.no_grad()

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import soundfile
+
+from lmdm_adapter.audio import Audio
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -21,3 +25,9 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_sound(path: Path, audio: Audio) -> None:
+    """Write a sound as 16-bit WAV, cut to [-1, 1]."""
+    with replacing(path) as part:
+        soundfile.write(part, audio.samples.T.clip(-1.0, 1.0), audio.sample_rate, subtype="PCM_16")

@@ -14,21 +14,27 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from lmdm_adapter.audio import Audio
+from lmdm_adapter.training.files import write_sound
+from lmdm_adapter.training.processes import is_first_process
+from lmdm_adapter.training.trackers import Trackers
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 log = logging.getLogger(__name__)
+NO_LOSSES = ("step", "seconds_per_step", "gradient_norm")
 
 
 class Journal:
-    """Writes `log.jsonl` (one object per report) and `loss.png`, and shows step, loss, seconds per step and time left.
+    """Writes `log.jsonl` (one object per report), `loss.png` and `samples`, and shows step, losses and time left.
 
-    On a terminal this is a progress bar; into a file it is one line per report.
+    On a terminal this is a progress bar; into a file it is one line per report. Trackers hear the same.
     """
 
-    def __init__(self, folder: Path, *, title: str, steps: int, shown: bool = True) -> None:
+    def __init__(self, folder: Path, *, title: str, steps: int, shown: bool, trackers: Trackers) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.title, self.steps, self.shown = folder, title, steps, shown
+        self.folder, self.title, self.steps, self.shown, self.trackers = folder, title, steps, shown, trackers
         self.console = Console(stderr=True, quiet=not shown)
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         self.progress = Progress(
@@ -44,6 +50,7 @@ class Journal:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.progress.stop()
+        self.trackers.close()
         if self.shown:
             draw_losses(self.folder)
 
@@ -53,20 +60,29 @@ class Journal:
         done, before = self.last or (step, now)
         seconds = (now - before) / max(1, step - done)
         self.last = (step, now)
-        facts = f"loss {losses['loss']:.4f}" + (f", {seconds:.2f} s/step" if step > done else "")
+        told = [f"{name} {value:.4f}" for name, value in losses.items() if _is_loss(name)]
+        facts = ", ".join(told + ([f"{seconds:.2f} s/step"] if step > done else []))
         self.progress.update(self.task, completed=step, facts=facts)
         if not self.console.is_terminal:
             left = f", {seconds * (self.steps - step) / 60:.0f} min left" if step > done else ""
             self.console.print(f"{self.title} step {step}/{self.steps}: {facts}{left}", highlight=False)
         self._append({"step": step, "seconds_per_step": round(seconds, 4), **_rounded(losses)})
+        self.trackers.log(losses, step)
 
     def write_measures(self, step: int, measures: dict[str, float]) -> None:
         """Report measures on held-out data, and redraw the picture."""
         text = ", ".join(f"{name} {value:.3f}" for name, value in measures.items())
         self.console.print(f"{self.title} step {step}, held out: {text}", highlight=False)
         self._append({"step": step, "held_out": _rounded(measures)})
+        self.trackers.log({f"held_out/{name}": value for name, value in measures.items()}, step)
         if self.shown:
             draw_losses(self.folder)
+
+    def write_sample(self, step: int, audio: Audio) -> None:
+        """Write a sound as `samples/step-000500.wav`, and redraw the picture."""
+        write_sound(self.folder / "samples" / f"step-{step:06d}.wav", audio)
+        self.trackers.hear(audio, step)
+        draw_losses(self.folder)
 
     def _append(self, record: dict[str, object]) -> None:
         if self.shown:
@@ -79,10 +95,15 @@ def counted(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar for slow work outside the loop: call the yielded function with the number of things done."""
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
+        console=Console(stderr=True, quiet=not is_first_process()), transient=True,
     ) as progress:  # fmt: skip
         task = progress.add_task(title, total=total)
         yield lambda done: progress.update(task, completed=done)
+
+
+def _is_loss(name: str) -> bool:
+    """Whether a name is that of the loss, or of the loss of a part: `loss`, `part/loss`."""
+    return name.rpartition("/")[2] == "loss"
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:
@@ -93,7 +114,7 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     """The reports of training steps in `log.jsonl`; a run that was resumed may report a step twice."""
     path = folder / "log.jsonl"
     records = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    return [record for record in records if "loss" in record]
+    return [record for record in records if "held_out" not in record]
 
 
 def draw_losses(folder: Path) -> None:
@@ -114,9 +135,11 @@ def draw_losses(folder: Path) -> None:
 
 def _draw(axes: Axes, records: list[dict[str, float]]) -> None:
     steps = [record["step"] for record in records]
-    for name in [name for name in records[-1] if name not in ("step", "seconds_per_step", "gradient_norm")]:
+    names = [name for name in records[-1] if name.rpartition("/")[2] not in NO_LOSSES]
+    for name in names:
         values = [record.get(name, float("nan")) for record in records]
-        axes.plot(steps, values, label=name, linewidth=1.8 if name == "loss" else 0.8)
-    axes.set(xlabel="step", ylabel="loss", yscale="log")
+        axes.plot(steps, values, label=name, linewidth=1.8 if _is_loss(name) else 0.8)
+    positive = all(record.get(name, 1.0) > 0.0 for record in records for name in names)
+    axes.set(xlabel="step", ylabel="loss", yscale="log" if positive else "linear")
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)

@@ -1,0 +1,179 @@
+"""Everything that changes while training: weights, optimisers, average, step."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.training.ema import Average
+from lmdm_adapter.training.files import replacing
+from lmdm_adapter.training.loop_config import LoopConfig, OptimiserConfig
+from lmdm_adapter.training.parts import new_optimizer, only_learning, parameters_of, parts_of, settings_of
+from lmdm_adapter.training.processes import is_sharded, new_accelerator
+from lmdm_adapter.training.sharding import cut_optimizer_state, load_weights, whole
+
+log = logging.getLogger(__name__)
+Batch = tuple[Any, ...]
+"""Arguments of the objective; tensors are moved to its device, the rest is handed on."""
+
+
+class Run:
+    """One training on all processes. Every method is called by all of them, in the same order."""
+
+    def __init__(
+        self, objective: nn.Module, *, config: LoopConfig, optimisers: Mapping[str, OptimiserConfig], folder: Path
+    ) -> None:
+        parts = parts_of(objective)
+        self.config, self.path, self.given = config, folder / "checkpoint.pt", objective
+        self.settings = settings_of(parts, config, optimisers)
+        self.alternating = len(parts) > 1
+        self.accelerator = new_accelerator(config, folder=folder, alternating=self.alternating)
+        self.step, self.latest = 0, {}
+        self._prepare(parts)
+        self._resume()
+        self.saved_seconds = time.monotonic()
+
+    def _prepare(self, parts: dict[str, list[nn.Parameter]]) -> None:
+        """Hand weights and optimisers to accelerate.
+
+        Sharding cuts the weights of a module in place; a copy is cut, so that the caller can go on measuring with his.
+        """
+        trained = self.given
+        if is_sharded(self.accelerator):
+            trained = copy.deepcopy(self.given)
+            parts = parts_of(trained)
+        first = {id(parameter) for parameter in next(iter(parts.values()))}
+        names = [name for name, parameter in trained.named_parameters() if id(parameter) in first]
+        optimizers = [new_optimizer(part, self.settings[name]) for name, part in parts.items()]
+        self.objective, *prepared = self.accelerator.prepare(trained, *optimizers)
+        self.optimizers = dict(zip(parts, prepared, strict=True))
+        self.plain = self.accelerator.unwrap_model(self.objective)
+        self.average = Average(self.plain, decay=self.config.average_decay, names=names)
+
+    @property
+    def is_main(self) -> bool:
+        return self.accelerator.is_main_process
+
+    def advance(self, batch: Callable[[int], Batch]) -> None:
+        """One optimiser step of the part whose turn it is; its losses are kept for the next report."""
+        name = self.plain.part(self.step) if self.alternating else next(iter(self.optimizers))
+        optimizer, settings = self.optimizers[name], self.settings[name]
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate_at(self.step, steps=self.config.steps)
+        with only_learning(self.optimizers, name):
+            losses = self._accumulate(batch, name)
+            self.accelerator.unscale_gradients(optimizer)
+            norm = torch.nn.utils.clip_grad_norm_(parameters_of(optimizer), settings.clip_norm)
+            optimizer.step()
+        for each in self.optimizers.values():
+            each.zero_grad(set_to_none=True)
+        self.step += 1
+        if name == next(iter(self.optimizers)) and not optimizer.step_was_skipped:
+            self.average.update(self.plain, step=self.step)
+        self._keep(name, {**losses, "gradient_norm": whole(norm)})
+
+    def _accumulate(self, batch: Callable[[int], Batch], name: str) -> dict[str, Tensor]:
+        """Gradients and losses, averaged over the batches of a step.
+
+        Batches are numbered through all steps and processes, so that two processes train on what one process with
+        twice as many batches per step trains on.
+        """
+        config, accelerator = self.config, self.accelerator
+        means: dict[str, Tensor] = {}
+        for number in range(config.accumulate):
+            index = (self.step * config.accumulate + number) * accelerator.num_processes + accelerator.process_index
+            told = (index, name) if self.alternating else (index,)
+            with accelerator.accumulate(self.objective):
+                losses = self.objective(*self._on_device(batch(index)), *told)
+                accelerator.backward(losses["loss"])
+            for key, value in losses.items():
+                means[key] = means.get(key, 0.0) + value.detach() / config.accumulate
+        return means
+
+    def _on_device(self, batch: Batch) -> Batch:
+        return tuple(part.to(self.accelerator.device) if isinstance(part, Tensor) else part for part in batch)
+
+    def _keep(self, name: str, losses: dict[str, Tensor]) -> None:
+        prefix = f"{name}/" if self.alternating else ""
+        self.latest |= {f"{prefix}{key}": torch.as_tensor(value) for key, value in losses.items()}
+
+    def report(self) -> dict[str, float]:
+        """The newest losses of every part, averaged over the processes.
+
+        Raises LmdmError for a loss that is no number.
+        """
+        values = torch.stack([value.float().to(self.accelerator.device) for value in self.latest.values()])
+        values = self.accelerator.reduce(values, reduction="mean")
+        report = dict(zip(self.latest, values.tolist(), strict=True))
+        for name, value in report.items():
+            if name.rpartition("/")[2] == "loss" and not math.isfinite(value):
+                cure = "go on from the last checkpoint with a lower learning rate."
+                raise LmdmError(f"The {name} is {value} at step {self.step}; {cure}")
+        return report
+
+    def averaged(self) -> dict[str, Tensor]:
+        """The averaged weights by name, whole on every process."""
+        return whole(self.average.tensors)
+
+    def agreed(self, stop: bool) -> tuple[bool, bool]:
+        """Whether to stop, because any process was asked to, and whether the first one finds a checkpoint due.
+
+        Processes hear signals and read clocks at different times; they must leave the loop at the same step.
+        """
+        due = self.is_main and time.monotonic() - self.saved_seconds > 60.0 * self.config.checkpoint_minutes
+        if self.accelerator.num_processes == 1:
+            return stop, due
+        flags = torch.tensor([float(stop), float(due)], device=self.accelerator.device)
+        stopped, needed = self.accelerator.reduce(flags, reduction="sum").tolist()
+        return stopped > 0.0, needed > 0.0
+
+    def save(self) -> None:
+        """Write everything needed to go on; no random state, because every draw is a function of the step."""
+        self.saved_seconds = time.monotonic()
+        state: dict[str, Any] = {
+            "step": self.step,
+            "objective": whole(self.plain.state_dict()),
+            "average": self.averaged(),
+            "optimizers": {name: whole(optimizer.state_dict()) for name, optimizer in self.optimizers.items()},
+            "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
+        }
+        if self.is_main:
+            with replacing(self.path) as part:
+                torch.save(state, part)
+
+    def _resume(self) -> None:
+        self.accelerator.wait_for_everyone()
+        if not self.path.exists():
+            return
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            self._load(state)
+        except (KeyError, RuntimeError, ValueError) as error:
+            message = f"{self.path} does not fit this config: {str(error).splitlines()[0]} Use a new folder."
+            raise LmdmError(message) from error
+        self.step = state["step"]
+        log.info("Going on from step %d of %s.", self.step, self.path)
+
+    def _load(self, state: dict[str, Any]) -> None:
+        load_weights(self.plain, state["objective"])
+        self.average.load(state["average"])
+        if set(state["optimizers"]) != set(self.optimizers):
+            raise KeyError("the parts have other names.")
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(cut_optimizer_state(state["optimizers"][name], parameters_of(optimizer)))
+        if self.accelerator.scaler is not None and state["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+    def close(self) -> None:
+        """Give the caller's objective the trained weights, where a copy was trained."""
+        if self.plain is not self.given:
+            self.given.load_state_dict(whole(self.plain.state_dict()))

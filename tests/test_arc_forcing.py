@@ -16,7 +16,8 @@ from lmdm_adapter.samplers import estimate
 from lmdm_adapter.spec import BlockSpec, Sampling
 from lmdm_adapter.state import Block, Conditioning
 from lmdm_adapter.told import Told
-from lmdm_adapter.training.arc_objective import ArcConfig, ArcObjective, partner_prompts
+from lmdm_adapter.training.arc_objective import JUDGE, STUDENT, ArcConfig, ArcObjective, partner_prompts
+from lmdm_adapter.training.flow_objectives import set_trainable
 from lmdm_adapter.training.latent_judge import LatentJudge, LatentJudgeConfig
 from lmdm_adapter.training.rollout_recording import Recording, recorded_rollout, replayed
 from tests.models import LATENT_CHANNELS, SPEC, tiny_live, tiny_offline
@@ -116,8 +117,7 @@ def test_exits_are_drawn_from_all_steps_and_recorded_as_they_were() -> None:
 
 def objective(config: ArcConfig | None = None, judge: LatentJudgeConfig | None = None) -> ArcObjective:
     base, _ = tiny_offline()
-    student = tiny_live(0).network.requires_grad_(True)
-    student.autoencoder.requires_grad_(False)
+    student = set_trainable(tiny_live(0).network)
     settings = config or ArcConfig(sampling=SAMPLING, rollout_blocks=3)
     critic = LatentJudge(base, judge or LatentJudgeConfig(channels=(8, 16), strides=(1, 2)))
     randomise(critic.head, 1)
@@ -129,50 +129,69 @@ CLIP = draw(2, LATENT_CHANNELS, SPEC.context_frames + sum(BLOCKS), seed=9)
 PROMPTS = ("house", "techno in a minor")
 
 
-def losses(target: ArcObjective, *, step: int = 0, partners=("techno", "house"), prompts=PROMPTS) -> dict[str, Tensor]:
-    return target(CLIP, prompts, partners, BLOCKS, step)
+def losses(
+    target: ArcObjective, part: str = JUDGE, *, partners=("techno", "house"), prompts=PROMPTS
+) -> dict[str, Tensor]:
+    return target(CLIP, prompts, partners, BLOCKS, 0, part)
 
 
-def test_neither_player_learns_from_the_others_terms() -> None:
-    """The student gets the surrogate's gradient alone, the judge its own losses' alone."""
+@pytest.mark.parametrize("part", [STUDENT, JUDGE])
+def test_in_its_turn_a_part_learns_and_the_other_does_not(part: str) -> None:
     target = objective()
-    terms = losses(target)
-    student = [p for p in target.student.parameters() if p.requires_grad]
-    judge = [p for p in target.judge.parameters() if p.requires_grad]
-    whole = torch.autograd.grad(terms["loss"], [*student, *judge], retain_graph=True, allow_unused=True)
-    still = objective(replace(target.config, judge_first_steps=1))
-    alone = losses(still)["loss"]
-    quiet = torch.autograd.grad(
-        alone, [p for p in (*still.student.parameters(), *still.judge.parameters()) if p.requires_grad],
-        allow_unused=True,
-    )  # fmt: skip
-    count = len(student)
-    assert all(value is None or not value.any() for value in quiet[:count]), "while the judge learns alone"
-    assert any(value is not None and value.any() for value in whole[:count])
-    for own, expected in zip(whole[count:], quiet[count:], strict=True):
-        assert torch.equal(own, expected), "the judge's gradient has nothing of the student's term in it"
-        assert own.any(), "everything of the judge that may learn does"
+    parts = target.parts()
+    names, parameters = zip(*((name, p) for name, own in parts.items() for p in own), strict=True)
+    found = torch.autograd.grad(losses(target, part)["loss"], parameters, allow_unused=True)
+    learning = {name for name, value in zip(names, found, strict=True) if value is not None and value.any()}
+    assert learning == {part}
 
 
-def test_the_student_follows_the_judge_downhill() -> None:
+def test_everything_that_may_learn_in_the_judge_does() -> None:
+    target = objective()
+    own = {name: p for name, p in target.judge.named_parameters() if p.requires_grad}
+    found = torch.autograd.grad(losses(target)["loss"], list(own.values()), allow_unused=True)
+    blind = [name for name, value in zip(own, found, strict=True) if value is None or not value.any()]
+    assert not [name for name in blind if not name.endswith("cross_attn.k_norm.bias")]
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_players_alternate_after_the_judge_has_begun(first: int) -> None:
+    target = objective(ArcConfig(sampling=SAMPLING, rollout_blocks=3, judge_first_steps=first))
+    turns = [target.part(step) for step in range(first + 4)]
+    assert turns == [JUDGE] * first + [STUDENT, JUDGE, STUDENT, JUDGE]
+
+
+@pytest.mark.parametrize("cold", [0.0, 1.0], ids=["primed", "cold"])
+def test_the_student_follows_the_judge_downhill(cold: float) -> None:
     """A small step along its gradient lowers the student's own loss: signs and frames are right."""
-    target = objective(ArcConfig(sampling=Sampling(steps=1, sampler="pingpong"), rollout_blocks=3))
-    before = losses(target)
-    parameters = [p for p in target.student.parameters() if p.requires_grad]
+    one_step = Sampling(steps=1, sampler="pingpong")
+    target = objective(ArcConfig(sampling=one_step, rollout_blocks=3, cold=cold))
+    before, parameters = losses(target, STUDENT), target.parts()[STUDENT]
     found = torch.autograd.grad(before["loss"], parameters, allow_unused=True)
     norm = torch.stack([value.square().sum() for value in found if value is not None]).sum().sqrt()
     with torch.no_grad():
         for parameter, value in zip(parameters, found, strict=True):
             if value is not None:
                 parameter -= 1e-3 / norm * value
-    assert losses(target)["student"] < before["student"]
+    assert losses(target, STUDENT)["student"] < before["student"]
 
 
 def test_a_row_without_a_partner_has_no_contrast() -> None:
     target = objective()
-    one = losses(target, partners=("techno", None))["contrastive"]
-    none = losses(target, partners=(None, None))["contrastive"]
-    assert none == 0.0 and one > 0.0
+    assert losses(target, partners=(None, None))["contrastive"] == 0.0
+    both, one = losses(target), losses(target, partners=("techno", None))
+    assert 0.0 < one["contrastive"] != both["contrastive"]
+
+
+def test_the_losses_are_relativistic() -> None:
+    """With scores known, the terms are the method's: f(x) = log(1 + e^x) of differences, real above made."""
+    target = objective(ArcConfig(sampling=SAMPLING, rollout_blocks=3, contrastive=2.0))
+    made, real, other = 1.0, 3.0, 2.0
+    target._scores = lambda clips, *_, **__: torch.tensor([made, real, other]).repeat_interleave(2)[:, None]
+    terms = losses(target)
+    f = torch.nn.functional.softplus
+    assert terms["judge"] == f(torch.tensor(made - real)) and terms["contrastive"] == f(torch.tensor(other - real))
+    assert terms["loss"] == terms["judge"] + 2.0 * terms["contrastive"]
+    assert terms["margin"] == 2.0
 
 
 def test_a_partner_is_never_the_same_prompt() -> None:
@@ -189,7 +208,7 @@ def test_real_and_made_get_the_same_noise_and_levels_of_the_whole_grid() -> None
     target.judge.register_forward_pre_hook(lambda _module, given: seen.append(given[:2]))
     for step in range(40):
         with torch.no_grad():
-            target._scores(CLIP, CLIP, PROMPTS, PROMPTS[::-1], first_frame=3, step=step)
+            target._scores([CLIP, CLIP], [*PROMPTS, *PROMPTS], first_frame=3, index=step)
     for x_t, t in seen:
         assert torch.equal(x_t[:2], x_t[2:4]) and torch.equal(t[:2], t[2:4])
     log_snr = torch.logit(1.0 - torch.cat([t[:2] for _, t in seen]))

@@ -54,11 +54,14 @@ class ArcConfig:
             raise LmdmError(f"The share cold lies in [0, 1], got {self.cold}.")
 
 
-class ArcObjective(nn.Module):
-    """Trains `student` and `judge` at once: one loss, one rollout for both, and neither learns from the other's terms.
+STUDENT, JUDGE = "student", "judge"
 
-    The student's part of the loss is its output times a constant gradient, the judge's part sees constant latents. The
-    reference takes a rollout for each of the two in turn; one for both halves the work.
+
+class ArcObjective(nn.Module):
+    """Two parts that take turns: the student, whose network plays, and the judge; the student is the one averaged.
+
+    Each turn has a rollout of its own. In its turn the student is led by a constant gradient of the judge's, the judge
+    hears constant latents.
     """
 
     def __init__(
@@ -66,84 +69,98 @@ class ArcObjective(nn.Module):
         frame_rate_hz: float,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.student, self.judge, self.config = require_flow(student), judge, config
+        self.network, self.judge, self.config = require_flow(student), judge, config
         self.spec, self.seconds, self.frame_rate_hz = spec, seconds, frame_rate_hz
         require_flow(judge.network)
 
+    def parts(self) -> dict[str, list[nn.Parameter]]:
+        """All that learns, by player."""
+        players = {STUDENT: self.network, JUDGE: self.judge}
+        return {name: [p for p in player.parameters() if p.requires_grad] for name, player in players.items()}
+
+    def part(self, step: int) -> str:
+        """The judge learns alone for a while; then they alternate."""
+        first = self.config.judge_first_steps
+        return STUDENT if step >= first and (step - first) % 2 == 0 else JUDGE
+
     def forward(
         self, latents: Tensor, prompts: Sequence[str], partners: Sequence[str | None],
-        lengths_frames: tuple[int, ...], step: int,
+        lengths_frames: tuple[int, ...], index: int, part: str,
     ) -> dict[str, Tensor]:  # fmt: skip
-        """`loss` and its terms for real clips `b c (s + m)`: a full context, then what the rollout is held against.
+        """`loss` of a part and its terms for real clips `b c (s + m)`: a full context, then what follows it in truth.
 
         `partners` are the prompts of the contrastive term, None for a row without one; `lengths_frames` are those of
         the rolled blocks.
         """
-        if self._is_cold(step):
+        if self._is_cold(index):
             latents = latents[..., -sum(lengths_frames) :]
-        told = conditioning_of(self.student, prompts, seconds=self.seconds, device=latents.device)
-        recording = self._rolled(latents, told, lengths_frames, step)
-        gradient, terms = self._judged(recording, latents, prompts, partners, step)
-        denoised = replayed(
-            self.student.dit, recording, told, spec=self.spec, checkpointed=self.config.checkpointed
-        )
-        share = 0.0 if step < self.config.judge_first_steps else 1.0
-        surrogate = share * (gradient * denoised).sum()
-        judgement = terms["judge"] + self.config.contrastive * terms["contrastive"]
-        return {"loss": surrogate + judgement, **{name: term.detach() for name, term in terms.items()}}
+        told = conditioning_of(self.network, prompts, seconds=self.seconds, device=latents.device)
+        recording = self._rolled(latents, told, lengths_frames, index)
+        if part == JUDGE:
+            return self._judge_terms(recording, latents, prompts, partners, index)
+        gradient, terms = self._direction(recording, latents, prompts, index)
+        denoised = replayed(self.network.dit, recording, told, spec=self.spec, checkpointed=self.config.checkpointed)
+        return {"loss": (gradient * denoised).sum(), **terms}
 
-    def _is_cold(self, step: int) -> bool:
-        draw = torch.rand((), generator=torch_draws(self.config.seed, step, "cold"))
+    def _is_cold(self, index: int) -> bool:
+        draw = torch.rand((), generator=torch_draws(self.config.seed, index, "cold"))
         return bool(draw < self.config.cold)
 
     def _rolled(
-        self, latents: Tensor, told: Conditioning, lengths_frames: tuple[int, ...], step: int
+        self, latents: Tensor, told: Conditioning, lengths_frames: tuple[int, ...], index: int
     ) -> Recording:
         """The student's own continuation of the real context; every block leaves at a step of its own."""
         context, steps = latents[..., : latents.shape[-1] - sum(lengths_frames)], self.config.sampling.steps
-        generator = torch_draws(self.config.seed, step, "exits")
+        generator = torch_draws(self.config.seed, index, "exits")
         exits = torch.randint(1, steps + 1, (len(lengths_frames),), generator=generator).tolist()
         seeds = torch.randint(0, 2**62, (len(latents),), generator=generator).tolist()
         return recorded_rollout(
-            self.student.dit, context if context.shape[-1] else None, told, spec=self.spec,
+            self.network.dit, context if context.shape[-1] else None, told, spec=self.spec,
             sampling=self.config.sampling, lengths_frames=lengths_frames, exit_steps=exits, seeds=seeds,
         )  # fmt: skip
 
-    def _judged(
-        self, recording: Recording, real: Tensor, prompts: Sequence[str], partners: Sequence[str | None], step: int
+    def _direction(
+        self, recording: Recording, real: Tensor, prompts: Sequence[str], index: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """How the rolled latents should change, `b c m`, and the terms of both players."""
-        first = recording.context_frames
+        """The gradient of the student's loss with respect to its latents, `b c m`: a constant; and that loss."""
+        first, count = recording.context_frames, len(real)
         rolled = recording.clean[..., first:].float().requires_grad_(True)
         made = torch.cat([recording.clean[..., :first], rolled], dim=-1)
-        scores = self._scores(made, real, prompts, partners, first_frame=first, step=step)
-        made_scores, real_scores, other_scores = scores.float().chunk(3)
-        student = softplus(real_scores - made_scores).mean()
-        (gradient,) = torch.autograd.grad(student, rolled, retain_graph=True)
-        has_partner = torch.tensor([partner is not None for partner in partners], device=real.device)[:, None]
-        contrast = torch.where(has_partner, softplus(other_scores - real_scores), 0.0)
-        terms = {
-            "student": student, "judge": softplus(made_scores - real_scores).mean(),
-            "contrastive": contrast.sum() / (has_partner.sum().clamp(min=1) * contrast.shape[1]),
-            "margin": (real_scores - made_scores).mean(),
-        }  # fmt: skip
-        return gradient.detach(), terms
+        scores = self._scores([made, real], [*prompts, *prompts], first_frame=first, index=index)
+        loss = softplus(scores[count:] - scores[:count]).mean()
+        # In half precision the gradient of a mean over thousands of frames would vanish; it is scaled back in fp32.
+        (gradient,) = torch.autograd.grad(loss * scores.numel(), rolled)
+        return gradient.detach() / scores.numel(), {"student": loss.detach()}
 
-    def _scores(
-        self, made: Tensor, real: Tensor, prompts: Sequence[str], partners: Sequence[str | None], *, first_frame: int,
-        step: int,
-    ) -> Tensor:  # fmt: skip
-        """Scores of [made | real | real under its partner's prompt], `3b f`, under one noise at one level per row."""
-        seed, device = self.config.seed, real.device
-        log_snr = torch.rand(len(real), generator=torch_draws(seed, step, "judge levels"))
-        log_snr = LOG_SNR_FIRST + (LOG_SNR_LAST - LOG_SNR_FIRST) * log_snr
-        t = torch.sigmoid(-log_snr).to(device)
-        eps = normal(real.shape, seed=seed, step=step, purpose="judge noise", device=device)
+    def _judge_terms(
+        self, recording: Recording, real: Tensor, prompts: Sequence[str], partners: Sequence[str | None], index: int
+    ) -> dict[str, Tensor]:
+        """Real clips score above made ones, and above themselves under another prompt."""
         others = [prompt if partner is None else partner for prompt, partner in zip(prompts, partners, strict=True)]
+        scores = self._scores(
+            [recording.clean, real, real], [*prompts, *prompts, *others], first_frame=recording.context_frames,
+            index=index,
+        )  # fmt: skip
+        made, true, mistold = scores.chunk(3)
+        has_partner = torch.tensor([partner is not None for partner in partners], device=real.device)[:, None]
+        contrast = torch.where(has_partner, softplus(mistold - true), 0.0)
+        contrastive = contrast.sum() / (has_partner.sum().clamp(min=1) * contrast.shape[1])
+        judgement = softplus(made - true).mean()
+        terms = {"judge": judgement, "contrastive": contrastive, "margin": (true - made).mean()}
+        loss = judgement + self.config.contrastive * contrastive
+        return {"loss": loss, **{name: term.detach() for name, term in terms.items()}}
+
+    def _scores(self, clips: Sequence[Tensor], prompts: Sequence[str], *, first_frame: int, index: int) -> Tensor:
+        """Scores `(k b) f` of clips, each `b c n`, in fp32; all of them under one noise, at one level per row."""
+        seed, real = self.config.seed, clips[-1]
+        log_snr = torch.rand(len(real), generator=torch_draws(seed, index, "judge levels"))
+        log_snr = LOG_SNR_FIRST + (LOG_SNR_LAST - LOG_SNR_FIRST) * log_snr
+        t = torch.sigmoid(-log_snr).to(real.device)
+        eps = normal(real.shape, seed=seed, step=index, purpose="judge noise", device=real.device)
         seconds = real.shape[-1] / self.frame_rate_hz
-        told = conditioning_of(self.judge.network, [*prompts, *prompts, *others], seconds=seconds, device=device)
-        x_t = torch.cat([noised(clip, t, eps).x_t for clip in (made, real, real)])
-        return self.judge(x_t, t.repeat(3), told, first_frame=first_frame)
+        told = conditioning_of(self.judge.network, prompts, seconds=seconds, device=real.device)
+        x_t = torch.cat([noised(clip, t, eps).x_t for clip in clips])
+        return self.judge(x_t, t.repeat(len(clips)), told, first_frame=first_frame).float()
 
 
 def partner_prompts(prompts: Sequence[str], earlier: Sequence[str] = ()) -> list[str | None]:

@@ -1,0 +1,48 @@
+"""How far a model drifts from real music, measured on latents of the model that plays: cheap enough for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lmdm_adapter.live import LiveModel
+from lmdm_adapter.rollout import begin, next_block
+from lmdm_adapter.told import Told
+from lmdm_adapter.training.clips import LatentCrops
+from lmdm_adapter.training.prompts import conditioning_of
+
+FLOOR = 1e-6
+
+
+@torch.no_grad()
+def rollout_measures(live: LiveModel, crops: LatentCrops, *, blocks: int, index: int = 0) -> dict[str, float]:
+    """Play on for `blocks` from held-out clips, in all denoise steps, and compare with what follows in truth.
+
+    "mean", "spread" and "motion" are distances of the latent channels' means, log deviations and log mean changes from
+    frame to frame; 0 is real music.
+    """
+    context, frames = live.spec.context_frames, blocks * live.spec.block_frames
+    latents, prompts = crops.batch(index, context + frames)
+    played = continued(live, latents[..., :context].to(live.device), prompts, blocks=blocks)
+    real = statistics(latents[..., context:].to(played))
+    return {name: float((value - real[name]).abs().mean()) for name, value in statistics(played).items()}
+
+
+def continued(live: LiveModel, context: Tensor, prompts: Sequence[str], *, blocks: int) -> Tensor:
+    """What the model plays after the context `b c s`, each row under its prompt: `b c n`."""
+    told = conditioning_of(live.network, prompts, seconds=live.window_seconds, device=live.device)
+    ready = Told.of(live.engine, told, guidance=live.sampling.guidance)
+    state, parts = begin(context, seeds=tuple(range(len(context))), spec=live.spec), []
+    for _ in range(blocks):
+        latents, state = next_block(live.engine, state, ready, spec=live.spec, sampling=live.sampling)
+        parts.append(latents)
+    return torch.cat(parts, dim=-1)
+
+
+def statistics(latents: Tensor) -> dict[str, Tensor]:
+    """Mean, log deviation and log mean change of every channel over all rows and frames of `b c n`, each `c`."""
+    spread = latents.std(dim=(0, 2)).clamp(min=FLOOR).log()
+    motion = latents.diff(dim=-1).abs().mean(dim=(0, 2)).clamp(min=FLOOR).log()
+    return {"mean": latents.mean(dim=(0, 2)), "spread": spread, "motion": motion}

@@ -63,7 +63,8 @@ def sound_reason(error: BaseException) -> str:
 
 
 def _read(place: Path, path: object) -> Audio:
-    with soundfile.SoundFile(str(place)) as file:
+    # soundfile takes names that are no UTF-8 as bytes only, which Windows does not have.
+    with soundfile.SoundFile(str(place) if os.name == "nt" else os.fsencode(place)) as file:
         promised, sample_rate = file.frames, int(file.samplerate)
         samples = file.read(dtype="float32", always_2d=True)
     if len(samples) < promised * (1.0 - LONGEST_MISSING_SHARE):

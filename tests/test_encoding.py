@@ -73,9 +73,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path: Path, stopped: int, m
     assert len(list((tmp_path / "whole").glob("*.safetensors"))) == 3
 
 
-def test_a_run_killed_between_a_shard_and_its_tidying_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_killed_between_a_shard_and_its_tidying_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = write_library(tmp_path / "music")
     encode_folder(CODEC, library, tmp_path / "whole", **SMALL)
 

@@ -109,4 +109,3 @@ class Shard:
 
 def _key(number: int) -> str:
     return f"{number:06d}"
-

@@ -74,7 +74,7 @@ def test_folders_without_a_usable_sound(model: Path, tmp_path: Path) -> None:
     (tmp_path / "empty" / "cover.jpg").write_bytes(b"picture")
     assert "(but 1 .jpg)" in encode_fails(tmp_path / "empty", tmp_path / "latents", "--model", model)
     write_bad_files(tmp_path / "bad")
-    assert "None of the 8" in encode_fails(tmp_path / "bad", tmp_path / "latents", "--model", model)
+    assert "None of 8" in encode_fails(tmp_path / "bad", tmp_path / "latents", "--model", model)
 
 
 def test_latents_of_another_model_and_corrupt_ones(model: Path, music: Path, tmp_path: Path) -> None:

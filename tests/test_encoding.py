@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from lmdm_adapter.sound_file import fitted, read_audio
 from lmdm_adapter.training import encoding
 from lmdm_adapter.training.encoding import encode_folder
 from lmdm_adapter.training.latent_folder import read_latents
+from lmdm_adapter.training.shelf import alone_in
 from tests.models import SAMPLE_RATE
 from tests.recordings import contents, tiny_codec, write_bad_files, write_library, write_sound
 
@@ -141,7 +143,7 @@ def test_a_file_that_was_bad_is_tried_again(tmp_path: Path) -> None:
 
 def test_nothing_good_is_an_error_with_the_first_reason(tmp_path: Path) -> None:
     write_bad_files(tmp_path / "music")
-    with pytest.raises(LmdmError, match=r"None of the 8 sound files .* described\.wav: .*prompt"):
+    with pytest.raises(LmdmError, match=r"None of 8 sound files .* described\.wav: .*prompt"):
         encode_folder(CODEC, tmp_path / "music", tmp_path / "latents")
 
 
@@ -181,3 +183,16 @@ def test_file_names_of_any_bytes(tmp_path: Path) -> None:
         pytest.skip("this file system takes UTF-8 only")
     encode_folder(CODEC, music, tmp_path / "latents")
     assert [os.fsencode(clip.name) for clip in read_latents(tmp_path / "latents", CODEC)] == [b"caf\xe9 \xff.wav"]
+
+
+def test_two_runs_into_one_folder_take_turns(tmp_path: Path) -> None:
+    """As the processes of one training do: the second finds everything done."""
+    library = write_library(tmp_path / "music")
+    made: list[int] = []
+    second = Thread(target=lambda: made.append(encode_folder(CODEC, library, tmp_path / "latents").made), daemon=True)
+    with alone_in(tmp_path / "latents"):
+        second.start()
+        second.join(0.3)
+        assert second.is_alive() and not (tmp_path / "latents" / "index.json").exists()
+    second.join(30)
+    assert made == [5] and encode_folder(CODEC, library, tmp_path / "latents").made == 0

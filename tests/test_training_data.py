@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lmdm_adapter.training.configs import build_config, read_config, write_json
 from lmdm_adapter.training.data import Data, HostData, LatentData, RecordingData, SongData, crops_of
 from lmdm_adapter.training.draws import numpy_draws
 from lmdm_adapter.training.drops import DropConfig, block_lengths, longest_frames
+from lmdm_adapter.training.host_dataset import HostDataset, HostFolder
 from lmdm_adapter.training.loop import LoopConfig
 from tests.cli import save_live
 from tests.host_arrays import write_array, write_config
@@ -126,3 +128,14 @@ def test_fine_tuning_runs_on_a_folder_of_music(tmp_path: Path) -> None:
     assert finetune.run(recipe).finished
     told = json.loads((tmp_path / "run" / "recipe.json").read_text())["data"]
     assert told == {"folder": str(music), "latents": str(tmp_path / "latents"), "held_out_share": 0.05, "kind": "audio"}
+
+
+def test_the_documents_show_configs_that_are_read_and_name_every_field(root: Path) -> None:
+    page = (root / "docs" / "training.md").read_text(encoding="utf-8")
+    shown = re.findall(r'^"data": (\{.*\})$', page, flags=re.MULTILINE)
+    assert len(shown) == 2 and all(build_config(Holder, {"data": json.loads(text)}) for text in shown)
+    for data in KINDS:
+        (row,) = re.findall(rf"^\| `{data.kind}` \|.*$", page, flags=re.MULTILINE)
+        assert all(f"`{field}`" in row for field in asdict(data) if field != "kind"), row
+    for cls in (HostDataset, HostFolder):
+        assert all(f"`{field.name}`" in page for field in fields(cls))

@@ -15,7 +15,15 @@ from lmdm_adapter.sound_file import fitted, read_audio
 from lmdm_adapter.training.configs import write_json
 from lmdm_adapter.training.recordings import Found, Recording, Skipped, find_recordings, prompt_of
 from lmdm_adapter.training.shards import LatentFacts
-from lmdm_adapter.training.shelf import INDEX_NAME, SKIPPED_NAME, Place, Shelf, require_latent_folder
+from lmdm_adapter.training.shelf import (
+    INDEX_NAME,
+    SKIPPED_NAME,
+    IndexEntry,
+    Place,
+    Shelf,
+    alone_in,
+    require_latent_folder,
+)
 
 SHARD_MEGABYTES = 16.0
 
@@ -43,32 +51,17 @@ def encode_folder(
     """Encode what is in `recordings` and not yet in `folder`: fp16 shards, `index.json`, `skipped.json`.
 
     A stopped run loses at most the clip it was at, and goes on to the same bytes. Files that changed are encoded
-    again; prompts are read anew every time. `progress` hears files done and files in all. Raises LmdmError when
-    nothing could be encoded, and for a `folder` that holds anything else, or latents of another codec.
+    again; prompts are read anew every time. Two runs into one folder take turns. `progress` hears files done and files
+    in all. Raises LmdmError when nothing could be encoded, and for a `folder` that holds anything else, or latents of
+    another codec.
     """
     require_latent_folder(folder, recordings)
     found = find_recordings(recordings)
     if not found.recordings:
         raise LmdmError(f"{recordings} holds no sound files{_others(found)}; give a folder that does.")
-    shelf = Shelf(folder, LatentFacts.of(codec), shard_bytes=int(shard_megabytes * 2**20))
-    known = len(shelf.places)
-    prints, skipped = _encode_lacking(codec, shelf, found.recordings, progress)
-    shelf.close()
-    clips, unnamed = _indexed(shelf, found.recordings, prints)
-    skipped = sorted([*found.skipped, *skipped, *unnamed], key=lambda one: one.file)
-    if not clips:
-        raise LmdmError(
-            f"None of the {len(found.recordings)} sound files in {recordings} could be used; the first, "
-            f"{skipped[0].file}: {skipped[0].reason}"
-        )
-    write_json(folder / INDEX_NAME, {"facts": asdict(shelf.facts), "clips": clips})
-    write_json(folder / SKIPPED_NAME, [asdict(one) for one in skipped])
-    made = [place.entry.seconds for place in list(shelf.places.values())[known:]]
-    there = {recording.name for recording in found.recordings}
-    return Encoded(
-        clips=len(clips), made=len(made), seconds=sum(clip["seconds"] for clip in clips), made_seconds=sum(made),
-        gone=len({file for file, _ in shelf.places} - there), skipped=tuple(skipped), others=found.others,
-    )  # fmt: skip
+    with alone_in(folder):
+        shelf = Shelf(folder, LatentFacts.of(codec), shard_bytes=int(shard_megabytes * 2**20))
+        return _encode_found(codec, shelf, found, progress)
 
 
 @torch.inference_mode()
@@ -88,6 +81,25 @@ def encoded(codec: Codec, path: Path) -> Tensor:
     if not torch.isfinite(latents).all():
         raise LmdmError(f"{path} has latents that do not fit into half precision.")
     return latents
+
+
+def _encode_found(codec: Codec, shelf: Shelf, found: Found, progress: Callable[[int, int], None]) -> Encoded:
+    known = len(shelf.places)
+    prints, bad = _encode_lacking(codec, shelf, found.recordings, progress)
+    shelf.close()
+    clips, unnamed = _indexed(shelf, found.recordings, prints)
+    skipped = sorted([*found.skipped, *bad, *unnamed], key=lambda one: one.file)
+    if not clips:
+        first = f"{skipped[0].file}: {skipped[0].reason}"
+        raise LmdmError(f"None of {len(found.recordings)} sound files could be used; the first, {first}")
+    write_json(shelf.folder / INDEX_NAME, {"facts": asdict(shelf.facts), "clips": [asdict(clip) for clip in clips]})
+    write_json(shelf.folder / SKIPPED_NAME, [asdict(one) for one in skipped])
+    made = [place.entry.seconds for place in list(shelf.places.values())[known:]]
+    there = {recording.name for recording in found.recordings}
+    return Encoded(
+        clips=len(clips), made=len(made), seconds=sum(clip.seconds for clip in clips), made_seconds=sum(made),
+        gone=len({file for file, _ in shelf.places} - there), skipped=tuple(skipped), others=found.others,
+    )  # fmt: skip
 
 
 def _encode_lacking(
@@ -113,7 +125,7 @@ def _encode_lacking(
 
 def _indexed(
     shelf: Shelf, recordings: tuple[Recording, ...], prints: Mapping[Recording, str]
-) -> tuple[list[dict[str, object]], list[Skipped]]:
+) -> tuple[list[IndexEntry], list[Skipped]]:
     """The clips of the index, with their prompts as they are now, and those whose prompts cannot be read."""
     clips, skipped = [], []
     for recording in recordings:
@@ -124,14 +136,13 @@ def _indexed(
         except LmdmError as error:
             skipped.append(Skipped(recording.name, reason(error, recording.path)))
         else:
-            clips.append(_clip(shelf.places[recording.name, prints[recording]], prompt))
+            clips.append(_entry(shelf.places[recording.name, prints[recording]], prompt))
     return clips, skipped
 
 
-def _clip(place: Place, prompt: str) -> dict[str, object]:
-    entry = place.entry
-    return {"file": entry.file, "prompt": prompt, "seconds": entry.seconds, "frames": entry.frames,
-            "shard": place.shard, "number": place.number}  # fmt: skip
+def _entry(place: Place, prompt: str) -> IndexEntry:
+    held = place.entry
+    return IndexEntry(held.file, prompt, held.seconds, held.frames, place.shard, place.number)
 
 
 def reason(error: Exception, path: Path) -> str:

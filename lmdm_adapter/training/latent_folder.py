@@ -13,19 +13,7 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.fields import from_json
 from lmdm_adapter.training.clips import LatentClip
 from lmdm_adapter.training.shards import LatentFacts, Shard
-from lmdm_adapter.training.shelf import INDEX_NAME
-
-
-@dataclass(frozen=True)
-class IndexEntry:
-    """A clip as `index.json` has it: its sound file and prompt, and where its latents are."""
-
-    file: str
-    prompt: str
-    seconds: float
-    frames: int
-    shard: str
-    number: int
+from lmdm_adapter.training.shelf import INDEX_NAME, IndexEntry
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +56,8 @@ def read_latents(folder: Path, codec: Codec) -> list[ShardClip]:
         raise LmdmError(f"{folder} holds latents of another codec than the model's; encode for this model.")
     shards = {name: Shard(folder / name) for name in sorted({entry.shard for entry in entries})}
     for entry in entries:
-        held = shards[entry.shard].entries
-        if entry.number >= len(held) or (held[entry.number].file, held[entry.number].frames) != (
-            entry.file,
-            entry.frames,
-        ):
+        held = shards[entry.shard].entries[entry.number : entry.number + 1]
+        if [(one.file, one.frames) for one in held] != [(entry.file, entry.frames)]:
             raise LmdmError(f"The shard {folder / entry.shard} lacks {entry.file}; run lmdm encode again.")
     return [ShardClip(entry, shards[entry.shard]) for entry in entries]
 

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.training.shards import LatentFacts, Shard, ShardEntry, latents_digest, write_shard
 
+log = logging.getLogger(__name__)
 INDEX_NAME, SKIPPED_NAME, PENDING_NAME = "index.json", "skipped.json", "pending"
 SHARD_PATTERN = "[0-9][0-9][0-9][0-9][0-9].safetensors"
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """A clip as `index.json` has it: its sound file and prompt, and where its latents are."""
+
+    file: str
+    prompt: str
+    seconds: float
+    frames: int
+    shard: str
+    number: int
 
 
 class Place(NamedTuple):
@@ -97,3 +115,19 @@ def require_latent_folder(folder: Path, recordings: Path) -> None:
         raise LmdmError(f"{folder} holds {min(strange)!r}, which is none of our latents; give a new folder.")
     if folder.resolve().is_relative_to(recordings.resolve()):
         raise LmdmError(f"{folder} lies within the recordings {recordings}; put the latents beside them.")
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process fills `folder`; the processes of one training find all done after the first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("Another run is encoding into %s; waiting for it.", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

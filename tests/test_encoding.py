@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -17,6 +18,7 @@ from lmdm_adapter.sound_file import fitted, read_audio
 from lmdm_adapter.training import encoding
 from lmdm_adapter.training.encoding import encode_folder
 from lmdm_adapter.training.latent_folder import read_latents
+from lmdm_adapter.training.recordings import Recording
 from lmdm_adapter.training.shelf import alone_in
 from tests.models import SAMPLE_RATE
 from tests.recordings import contents, tiny_codec, write_bad_files, write_library, write_sound
@@ -196,3 +198,21 @@ def test_two_runs_into_one_folder_take_turns(tmp_path: Path) -> None:
         assert second.is_alive() and not (tmp_path / "latents" / "index.json").exists()
     second.join(30)
     assert made == [5] and encode_folder(CODEC, library, tmp_path / "latents").made == 0
+
+
+@pytest.mark.parametrize("place", [0, 199_999])
+def test_a_fingerprint_sees_both_ends_of_a_file(tmp_path: Path, place: int) -> None:
+    data = bytearray(200_000)
+    (tmp_path / "a.wav").write_bytes(data)
+    before = Recording(tmp_path / "a.wav", "a.wav").fingerprint()
+    assert Recording(tmp_path / "a.wav", "other").fingerprint() == before
+    data[place] ^= 1
+    (tmp_path / "a.wav").write_bytes(data)
+    assert Recording(tmp_path / "a.wav", "a.wav").fingerprint() != before
+
+
+def test_latents_beyond_half_precision_are_a_bad_file(tmp_path: Path) -> None:
+    write_sound(tmp_path / "a.wav")
+    assert encoding.encoded(CODEC, tmp_path / "a.wav").isfinite().all()
+    with pytest.raises(LmdmError, match=r"a\.wav has latents that do not fit"):
+        encoding.encoded(replace(CODEC, scale=1e-7), tmp_path / "a.wav")

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from lmdm_adapter.checkpoint import write_checkpoint
 from lmdm_adapter.hosts.stable_audio_tools import network_config
 from lmdm_adapter.network import text
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.network.text import T5Conditioner, TextEncoder
+from lmdm_adapter.recipes.finetune import FinetuneRecipe, run
 from lmdm_adapter.training import prompt_memory
+from lmdm_adapter.training.data import RecordingData
 from lmdm_adapter.training.flow_objectives import rebuilt
+from lmdm_adapter.training.loop import LoopConfig
 from lmdm_adapter.training.prompt_memory import RememberingEncoder, lend_text_encoders, remember_prompts
 from lmdm_adapter.training.prompts import conditioning_of
-from tests.models import host_config, tiny_offline
+from tests.models import SPEC, host_config, tiny_offline
 from tests.randomise import randomise
+from tests.recordings import write_sound
 
 WIDTH, LENGTH = 512, 6
 CPU = torch.device("cpu")
@@ -44,12 +50,17 @@ def tokenizer(prompts: list[str], *, max_length: int, **_: object) -> dict[str, 
     return {"input_ids": ids, "attention_mask": (ids > 0).long()}
 
 
-def t5_network() -> Network:
-    """A tiny network whose prompt goes through T5 and a projection that learns."""
+def t5_config() -> dict[str, Any]:
+    """The tiny host config with T5 for the prompt."""
     config = host_config()
     entry = {"id": "prompt", "type": "t5", "config": {"t5_model_name": "t5-small", "max_length": LENGTH}}
     config["model"]["conditioning"]["configs"].append(entry)
-    network = Network(network_config(config))
+    return config
+
+
+def t5_network() -> Network:
+    """A tiny network whose prompt goes through T5 and a projection that learns."""
+    network = Network(network_config(t5_config()))
     randomise(network, 0)
     return network
 
@@ -141,3 +152,23 @@ def test_networks_without_t5_are_left_alone() -> None:
     remember_prompts(network)
     lend_text_encoders(network, network)
     assert dict(network.named_modules()) == before
+
+
+def test_fine_tuning_encodes_each_prompt_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps, measures and the example share one encoder, loaded before anything else is done."""
+    model, loads = CountingT5(), []
+    monkeypatch.setattr(
+        prompt_memory, "load_text_encoder", lambda name, dtype: loads.append(name) or TextEncoder(tokenizer, model)
+    )
+    write_checkpoint(tmp_path / "base", t5_network(), t5_config())
+    prompts = {f"{number}.wav": "ABCDE"[number] for number in range(5)}
+    for number, (name, prompt) in enumerate(prompts.items()):
+        write_sound(tmp_path / "music" / name, 50, seed=number).with_suffix(".txt").write_text(prompt)
+    loop = LoopConfig(steps=3, warmup_steps=1, validate_every_steps=3, cpu=True)
+    data = RecordingData(str(tmp_path / "music"), str(tmp_path / "latents"))
+    recipe = FinetuneRecipe(
+        str(tmp_path / "run"), str(tmp_path / "base"), data,
+        spec=SPEC, blocks=5, batch_size=4, example_prompt="Z", example_seconds=0.1, loop=loop,
+    )  # fmt: skip
+    assert run(recipe).finished
+    assert loads == ["t5-small"] and set(model.calls) == {1} and 3 <= len(model.calls) <= len(prompts) + 1

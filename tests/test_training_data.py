@@ -117,15 +117,17 @@ def test_no_step_needs_longer_crops_than_are_asked_for() -> None:
     assert longest_frames(2, block_frames=1, drops=drops) == 2
 
 
-def test_fine_tuning_runs_on_a_folder_of_music(tmp_path: Path) -> None:
+def test_fine_tuning_runs_on_a_folder_of_music(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     loop = LoopConfig(steps=2, warmup_steps=1, validate_every_steps=2, cpu=True)
     music = write_library(tmp_path / "music")
+    write_sound(music / "short.wav", 34)
     recipe = finetune.FinetuneRecipe(
         output=str(tmp_path / "run"), base=str(save_live(tmp_path / "base")),
         data=RecordingData(str(music), str(tmp_path / "latents")), spec=BlockSpec(**asdict(SPEC)), blocks=5,
         batch_size=2, example_seconds=0.1, loop=loop,
     )  # fmt: skip
     assert finetune.run(recipe).finished
+    assert "1 of 6 clips are shorter than a crop of 35 frames and are left out: short.wav" in caplog.text
     told = json.loads((tmp_path / "run" / "recipe.json").read_text())["data"]
     assert told == {"folder": str(music), "latents": str(tmp_path / "latents"), "held_out_share": 0.05, "kind": "audio"}
 

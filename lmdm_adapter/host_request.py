@@ -132,7 +132,7 @@ def told_of(
         null_cross=None if heard is None else _joined(heard, rows, dim=1),
         global_cond=_joined([_vector(features, name) for name in global_ids], rows, dim=-1),
     )
-    return Told.of(live.network.dit, conditioning, guidance=guidance)
+    return Told.of(live.engine, conditioning, guidance=guidance)
 
 
 def _features(live: LiveModel, what: str, values: Rows | None, tensors: Features | None) -> Features | None:

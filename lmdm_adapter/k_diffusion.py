@@ -158,9 +158,9 @@ def k_step(
     controls = Controls.of(prompt)
     with torch.inference_mode():
         conditioning = condition(live.network, controls, window_seconds=live.window_seconds, device=live.device)
-        told = Told.of(live.network.dit, conditioning, guidance=sampling.guidance)
+        told = Told.of(live.engine, conditioning, guidance=sampling.guidance)
         latents, state = k_next_block(
-            live.network.dit, state, told, spec=live.spec, sampling=sampling, frames=frames
+            live.engine, state, told, spec=live.spec, sampling=sampling, frames=frames
         )  # fmt: skip
         audio, decoder = codec_stream.decode_step(live.codec, state.codec, latents.to(live.codec.dtype))
     return Audio(audio[0].float().cpu().numpy(), live.codec.sample_rate), replace(state, codec=decoder)

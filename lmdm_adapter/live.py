@@ -18,7 +18,9 @@ from lmdm_adapter.codec import Codec
 from lmdm_adapter.controls import Controls, condition
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.hosts.reference import is_reference, reference_spec
+from lmdm_adapter.network.dit import DiT
 from lmdm_adapter.network.model import Network
+from lmdm_adapter.network.packing import packed, packs
 from lmdm_adapter.prime import prime_latents
 from lmdm_adapter.rollout import Told, begin, next_block
 from lmdm_adapter.section import LmdmSection
@@ -39,7 +41,8 @@ class LiveModel:
     network: Network
     section: LmdmSection
     host_config: Mapping[str, Any] | None = None
-    _told: dict[tuple[Controls, float, int], Told] = field(default_factory=dict, repr=False)
+    _told: dict[tuple[Controls, float, int], Told] = field(default_factory=dict, init=False, repr=False)
+    _engines: dict[int, DiT] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def spec(self) -> BlockSpec:
@@ -57,6 +60,23 @@ class LiveModel:
         """The codec, with weight norms folded once. Raises LmdmError for a model without one."""
         config = self.network.config
         return Codec(self.network.autoencoder, config.sample_rate, config.codec_scale).folded()
+
+    @property
+    def engine(self) -> DiT:
+        """The DiT as it plays: with its matrices laid out for this CPU where that can be, else as it is.
+
+        Rearranged again when weights have changed. Takes the memory of the matrices once more.
+        """
+        version = self._version
+        if version not in self._engines:
+            self._engines.clear()
+            self._engines[version] = packed(self.network.dit) if packs(self.network.dit) else self.network.dit
+        return self._engines[version]
+
+    @property
+    def _version(self) -> int:
+        """Grows whenever a weight is changed in place."""
+        return sum(parameter._version for parameter in self.network.parameters())
 
     @property
     def device(self) -> torch.device:
@@ -92,7 +112,7 @@ class LiveModel:
         with torch.inference_mode():
             told = self._told_of(Controls.of(prompt), sampling.guidance)
             latents, state = next_block(
-                self.network.dit, state, told, spec=self.spec, sampling=sampling, frames=frames
+                self.engine, state, told, spec=self.spec, sampling=sampling, frames=frames
             )
             audio, decoder = codec_stream.decode_step(self.codec, state.codec, latents.to(self.codec.dtype))
         return Audio(audio[0].float().cpu().numpy(), self.codec.sample_rate), replace(state, codec=decoder)
@@ -123,14 +143,14 @@ class LiveModel:
 
     def _told_of(self, controls: Controls, guidance: float) -> Told:
         """Prompt K/V depend on prompt and weights alone: the last few are kept, oldest dropped first."""
-        key = (controls, guidance, sum(parameter._version for parameter in self.network.parameters()))
+        key = (controls, guidance, self._version)
         if key not in self._told:
             conditioning = condition(
                 self.network, controls, window_seconds=self.window_seconds, device=self.device
             )
             while len(self._told) >= PROMPTS_KEPT:
                 self._told.pop(next(iter(self._told)))
-            self._told[key] = Told.of(self.network.dit, conditioning, guidance=guidance)
+            self._told[key] = Told.of(self.engine, conditioning, guidance=guidance)
         return self._told[key]
 
     def with_regime(self, regime: Regime) -> LiveModel:
@@ -143,7 +163,7 @@ class LiveModel:
         if regime == self.spec.regime:
             return self
         section = replace(self.section, spec=replace(self.spec, regime=regime), trained_steps=0)
-        return replace(self, section=section, _told={})
+        return replace(self, section=section)
 
     @property
     def trained(self) -> bool:

@@ -141,9 +141,9 @@ def _pieces(request: _Request, callback: Callback | None) -> Iterator[Tensor]:
 def _next_piece(request: _Request, state: StreamState) -> tuple[Tensor, StreamState]:
     live, sampling = request.live, request.sampling
     if isinstance(sampling, KSampling):
-        latents, state = k_next_block(live.network.dit, state, request.told, spec=live.spec, sampling=sampling)
+        latents, state = k_next_block(live.engine, state, request.told, spec=live.spec, sampling=sampling)
     else:
-        latents, state = next_block(live.network.dit, state, request.told, spec=live.spec, sampling=sampling)
+        latents, state = next_block(live.engine, state, request.told, spec=live.spec, sampling=sampling)
     if request.latents_only:
         return latents, state
     audio, decoder = codec_stream.decode_step(live.codec, state.codec, latents.to(live.codec.dtype))

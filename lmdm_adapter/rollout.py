@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.network.dit import DiT
 from lmdm_adapter.regimes import Noise, Target, opened
 from lmdm_adapter.regimes import committed as committed
-from lmdm_adapter.samplers import Velocity, combined, noise, noise_levels, sample
+from lmdm_adapter.samplers import Velocity, combined, noise, noise_levels, sampled
 from lmdm_adapter.spec import BlockSpec, Sampling
 from lmdm_adapter.state import Block, StreamState
 from lmdm_adapter.told import Told as Told
@@ -33,6 +34,15 @@ def begin(latents: Tensor | None, *, seeds: tuple[int, ...], spec: BlockSpec, co
     return StreamState(blocks=(), pending=pending, codec=codec, frame_index=0, block_index=0, seeds=seeds)
 
 
+class Rolled(NamedTuple):
+    """One block as it was played: clean latents `b c n`, the state after it, and its last denoise step's input."""
+
+    latents: Tensor
+    state: StreamState
+    x_t: Tensor
+    t: float
+
+
 def next_block(
     dit: DiT, state: StreamState, told: Told, *, spec: BlockSpec, sampling: Sampling, frames: int | None = None,
     controls: Tensor | None = None, draw: Noise = noise, fused: bool = True,
@@ -42,6 +52,17 @@ def next_block(
     `frames` overrides the block length, `controls` are the block's frame controls `b e n`, `draw` its noise.
     Raises LmdmError for a block of less than a frame, or frame controls where the regime takes none.
     """
+    rolled = rolled_block(
+        dit, state, told, spec=spec, sampling=sampling, frames=frames, controls=controls, draw=draw, fused=fused
+    )
+    return rolled.latents, rolled.state
+
+
+def rolled_block(
+    dit: DiT, state: StreamState, told: Told, *, spec: BlockSpec, sampling: Sampling, frames: int | None = None,
+    controls: Tensor | None = None, draw: Noise = noise, fused: bool = True, exit_step: int | None = None,
+) -> Rolled:  # fmt: skip
+    """`next_block` for training: it tells the last step's input, and may leave after denoise step `exit_step`."""
     frames = spec.block_frames if frames is None else frames
     _refuse_unfit(frames, controls, spec)
     rows = _rows_of(dit, state, draw)
@@ -54,11 +75,12 @@ def next_block(
         return rows(0 if sampling.sampler == "euler" else levels.index(t), "context", context_shape)
 
     block = opened(dit, state, told, Target(x, controls, context_noise, fused), spec=spec)
-    latents = sample(
+    done = sampled(
         block.velocity, x, sampling=sampling, objective=dit.config.objective,
-        fresh_noise=lambda step: rows(step, "denoise", shape),
-    )[..., :frames]  # fmt: skip
-    return latents, played(block.state, latents, controls)
+        fresh_noise=lambda step: rows(step, "denoise", shape), exit_step=exit_step,
+    )  # fmt: skip
+    latents = done.denoised[..., :frames]
+    return Rolled(latents, played(block.state, latents, controls), done.x_t[..., :frames], done.t)
 
 
 def played(state: StreamState, latents: Tensor, controls: Tensor | None) -> StreamState:

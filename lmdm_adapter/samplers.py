@@ -25,6 +25,14 @@ class Estimate(NamedTuple):
     noise: Tensor
 
 
+class Sampled(NamedTuple):
+    """A clean block `b c n`, and what its last denoise step was given: noisy latents `b c n` and their level."""
+
+    denoised: Tensor
+    x_t: Tensor
+    t: float
+
+
 def alpha_sigma(t: float, objective: Objective) -> tuple[float, float]:
     """Weights of data and noise at level `t` (1 = noise): straight line for flows, quarter circle for `v`."""
     if objective == "v":
@@ -65,14 +73,29 @@ def sample(
     a new prompt is followed sooner (arXiv 2605.22717). All end on the last denoised estimate.
     Raises LmdmError for Ping-Pong++ with the v objective, for which it is not defined.
     """
+    return sampled(velocity, x, sampling=sampling, objective=objective, fresh_noise=fresh_noise).denoised
+
+
+def sampled(
+    velocity: Velocity, x: Tensor, *, sampling: Sampling, objective: Objective, fresh_noise: Callable[[int], Tensor],
+    exit_step: int | None = None,
+) -> Sampled:  # fmt: skip
+    """`sample` with its last step's input; `exit_step` (from 1) stops there and takes its estimate as the block.
+
+    Post-training leaves early at a random step, so that every level learns to end a block (arXiv 2605.22717,
+    ARC-Forcing).
+    """
+    last = sampling.steps if exit_step is None else exit_step
+    if not 1 <= last <= sampling.steps:
+        raise LmdmError(f"A block of {sampling.steps} denoise steps has no step {last} to be left at.")
     if sampling.sampler == "pingpong++" and objective == "v":
         raise LmdmError("The sampler pingpong++ is for rectified flows: play this one with euler or pingpong.")
     levels = noise_levels(sampling.steps, objective)
     for step, (t, t_next) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
         branches = velocity(x, t)
         guess = estimate(x, combined(branches, sampling.guidance), t, objective)
-        if step == sampling.steps - 1:
-            return guess.denoised
+        if step == last - 1:
+            return Sampled(guess.denoised, x, t)
         alpha, sigma = alpha_sigma(t_next, objective)
         if sampling.sampler == "pingpong++":
             null = estimate(x, branches.chunk(2)[1] if sampling.guidance != 1.0 else branches, t, objective)

@@ -17,6 +17,8 @@ from lmdm_adapter.errors import LmdmError
 
 # Some headers only estimate the length; a file that misses more than this share of it was cut off.
 LONGEST_MISSING_SHARE = 0.02
+# A header that asks for more is broken, and would fill the memory.
+LARGEST_RATIO = 256.0
 
 
 def read_audio(path: str | os.PathLike[str]) -> Audio:
@@ -41,9 +43,11 @@ def read_audio(path: str | os.PathLike[str]) -> Audio:
 def fitted(audio: Audio, *, sample_rate: int, channels: int) -> Audio:
     """`audio` at another rate (band-limited) and with other channels: the mean of all of them, or copies of one.
 
-    Raises LmdmError where it has more channels than are asked for and those are more than one: who is who, a file
-    does not say.
+    Raises LmdmError for a rate too far away, and where it has more channels than are asked for and those are more than
+    one: who is who, a file does not say.
     """
+    if not 1 / LARGEST_RATIO <= sample_rate / audio.sample_rate <= LARGEST_RATIO:
+        raise LmdmError(f"Sound at {audio.sample_rate} Hz cannot be resampled to {sample_rate} Hz; is its header sound?")
     samples = audio.samples
     if channels == 1:
         samples = samples.mean(axis=0, keepdims=True)

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "lmdm_adapter"
 # fmt: off
 LAYERS = (
     ("__main__", "cli", "demo", "io"),
-    ("session", "training", "recipes", "evaluation"),
+    ("session", "training", "recipes", "evaluation", "bench"),
     (
         "loading", "live", "conversion", "checkpoint", "section", "hosted", "prime", "rollout", "regimes", "told",
         "state_file", "sound_file",
@@ -30,7 +30,7 @@ DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 MUSIC_MAY_IMPORT = {"music", "audio", "errors"}
 MAY_IMPORT_MUSIC = {"music", "training", "recipes", "evaluation", "cli"}
 # Playing never knows training, and training never knows playing.
-STRANGERS = {("session", other) for other in ("training", "recipes", "evaluation")}
+STRANGERS = {("session", other) for other in ("training", "recipes", "evaluation", "bench")}
 STRANGERS |= {(other, "session") for _, other in STRANGERS}
 HOST_PACKAGES = {"stable_audio_tools", "stable_audio_3", "diffusers"}
 NEVER_IMPORTED = {"torchaudio", "torchvision"}

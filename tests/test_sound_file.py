@@ -44,6 +44,12 @@ def test_what_a_rate_cannot_carry_is_taken_out() -> None:
     assert np.abs(high.samples[0, 400:-400]).max() < 1e-3
 
 
+@pytest.mark.parametrize("sample_rate", [1, 10_000_000])
+def test_rates_that_no_header_means_are_refused(sample_rate: int) -> None:
+    with pytest.raises(LmdmError, match=f"at {sample_rate} Hz cannot be resampled"):
+        fitted(Audio(tone(440.0)[None], sample_rate), sample_rate=RATE, channels=1)
+
+
 def test_channels_are_averaged_or_copied() -> None:
     stereo = Audio(np.stack([tone(100.0), tone(300.0)]), RATE)
     assert np.allclose(fitted(stereo, sample_rate=RATE, channels=1).samples, stereo.samples.mean(0, keepdims=True))

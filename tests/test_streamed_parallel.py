@@ -150,3 +150,38 @@ def test_prefix_distance_does_not_depend_on_history() -> None:
         for d in (1, SPEC.prefix_distance)
     )  # fmt: skip
     assert (near - far).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("targets", [1, 3, 6])
+def test_context_only_blocks_change_nothing_for_the_targets(targets: int) -> None:
+    """Leaving out the noisy frames of the first blocks is the same function for the others."""
+    dit, told = toy_dit(), conditioning(ROWS)
+    clean, noisy, t = inputs()
+    start = sum(LENGTHS[: len(LENGTHS) - targets])
+    settings = {"lengths_frames": LENGTHS, "context_blocks": SPEC.context_blocks, "prefix_distance": SPEC.prefix_distance,
+                "cross": told.cross, "global_cond": told.global_cond}  # fmt: skip
+    kept = torch.randint(0, SPEC.context_blocks + 1, (ROWS, len(LENGTHS)), generator=torch.Generator().manual_seed(5))
+    whole = parallel_velocity(dit, clean, noisy, t, kept_blocks=kept, **settings)
+    part = parallel_velocity(
+        dit, clean, noisy[..., start:], t[:, -targets:], kept_blocks=kept[:, -targets:], **settings
+    )
+    assert (whole[..., start:] - part).abs().max() < 1e-5 * whole.abs().max()
+    without_context = parallel_velocity(
+        dit, clean, noisy[..., start:], t[:, -targets:], kept_blocks=torch.zeros(ROWS, targets).long(), **settings
+    )
+    assert (part - without_context).abs().max() > 1e-3
+
+
+def test_checkpointing_gives_the_same_gradient() -> None:
+    clean, noisy, t = inputs()
+    told, gradients = conditioning(ROWS), []
+    for checkpointed in (False, True):
+        dit = toy_dit().requires_grad_(True)
+        out = parallel_velocity(
+            dit, clean, noisy, t, lengths_frames=LENGTHS, context_blocks=SPEC.context_blocks, cross=told.cross,
+            prefix_distance=SPEC.prefix_distance, global_cond=told.global_cond, checkpointed=checkpointed,
+        )  # fmt: skip
+        out.square().mean().backward()
+        gradients.append({name: parameter.grad for name, parameter in dit.named_parameters()})
+    assert all(torch.equal(gradients[0][name], value) for name, value in gradients[1].items())
+    assert all(value.abs().max() > 0 for value in gradients[0].values())

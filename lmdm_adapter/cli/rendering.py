@@ -13,9 +13,10 @@ from rich.progress import Progress, TaskID
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.cli.models import open_model
-from lmdm_adapter.cli.report import BlockTiming, StreamReport, rss_bytes
+from lmdm_adapter.cli.report import BlockTiming, StreamReport
 from lmdm_adapter.cli.screen import block_progress
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.evaluation.memory import rss_bytes
 from lmdm_adapter.io.atomic import require_writable
 from lmdm_adapter.io.files import AudioWriter, require_audio_target, write_json
 from lmdm_adapter.sound_file import read_audio

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from lmdm_adapter.evaluation.memory import peak_rss_bytes
 
 
 @dataclass(frozen=True)
@@ -67,22 +67,3 @@ class StreamReport:
             "peak_rss_bytes": peak_rss_bytes(),
             "blocks": [block.to_json() for block in self.blocks],
         }
-
-
-def rss_bytes() -> int | None:
-    """Memory of this process now, or None where the system does not tell cheaply."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return None
-
-
-def peak_rss_bytes() -> int | None:
-    """Most memory this process ever had, or None on systems without getrusage."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

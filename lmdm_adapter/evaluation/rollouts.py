@@ -44,7 +44,7 @@ def _told(live: LiveModel, prompts: Sequence[str]) -> Told:
         for prompt in prompts
     ]
     joined = Conditioning(cross=_rows([one.cross for one in told]), global_cond=_rows([o.global_cond for o in told]))
-    return Told.of(live.network.dit, joined, guidance=live.sampling.guidance)
+    return Told.of(live.engine, joined, guidance=live.sampling.guidance)
 
 
 def _rows(parts: list[Tensor | None]) -> Tensor | None:
@@ -63,7 +63,7 @@ def _latents(live: LiveModel, told: Told, blocks: int, *, seeds: tuple[int, ...]
     state = begin(context, seeds=seeds, spec=live.spec)
     parts = [] if context is None else [context]
     for _ in range(blocks):
-        latents, state = next_block(live.network.dit, state, told, spec=live.spec, sampling=live.sampling)
+        latents, state = next_block(live.engine, state, told, spec=live.spec, sampling=live.sampling)
         parts.append(latents)
     return torch.cat(parts, dim=-1)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from lmdm_adapter.network.attention import CrossAttention, KeysValues, SelfAttention, merge_heads
 from lmdm_adapter.network.rope import RotaryEmbedding
@@ -95,8 +96,19 @@ class Transformer(nn.Module):
             TransformerLayer(width, head_dim, cross_width, qk_norm, split_qkv=split_qkv) for _ in range(depth)
         )
 
-    def forward(self, x: Tensor, prompt: Sequence[KeysValues] | None, attend: Attend) -> Tensor:
-        """Token embeddings `b n d` to hidden states `b n d`; `prompt` holds each layer's cross K/V."""
-        for index, layer in enumerate(self.layers):
-            x = layer(x, index, None if prompt is None else prompt[index], attend)
+    def forward(
+        self, x: Tensor, prompt: Sequence[KeysValues] | None, attend: Attend, *, checkpointed: bool = False,
+        layers: int | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Token embeddings `b n d` to hidden states `b n d`; `prompt` holds each layer's cross K/V.
+
+        `checkpointed` keeps the layers' inputs alone for the backward pass and computes the rest again; `attend` must
+        not record then. `layers` stops after that many layers.
+        """
+        for index, layer in enumerate(self.layers[:layers]):
+            own = None if prompt is None else prompt[index]
+            if checkpointed:
+                x = checkpoint(layer, x, index, own, attend, use_reentrant=False)
+            else:
+                x = layer(x, index, own, attend)
         return x

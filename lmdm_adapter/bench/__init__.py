@@ -1,0 +1,1 @@
+"""How fast a shape plays: stages timed against their arithmetic floor and against stock outpainting, in one run."""

@@ -1,0 +1,80 @@
+"""Packed weights: the same music, faster; nothing but the matrices is copied, and changed weights are packed anew."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from lmdm_adapter.network.packing import PackedLinear, packed, packs
+from lmdm_adapter.rollout import Told, begin, next_block
+from lmdm_adapter.spec import BlockSpec, Sampling
+from tests.models import tiny_live
+from tests.toy import SPEC, conditioning, toy_dit
+
+pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+
+
+def played(dit, regime="block-causal", guidance=2.0):
+    told, state = Told.of(dit, conditioning(), guidance=guidance), begin(None, seeds=(3,), spec=SPEC)
+    spec, blocks = BlockSpec(SPEC.block_frames, SPEC.context_blocks, regime), []
+    with torch.inference_mode():
+        for _ in range(4):
+            latents, state = next_block(dit, state, told, spec=spec, sampling=Sampling(3, "euler", guidance))
+            blocks.append(latents)
+    return torch.cat(blocks, dim=-1)
+
+
+@pytest.mark.parametrize("regime", ["block-causal", "encoder-decoder", "outpaint"])
+def test_packed_weights_play_the_same(regime):
+    dit = toy_dit()
+    plain, fast = played(dit, regime), played(packed(dit), regime)
+    assert (plain - fast).abs().max() < 1e-5 * plain.abs().max()
+    assert (played(toy_dit(seed=1), regime) - fast).abs().max() > 1e-2, "other weights play something else"
+
+
+def test_only_matrices_are_copied_and_the_original_is_left_alone():
+    dit = toy_dit()
+    before = {name: value.clone() for name, value in dit.state_dict().items()}
+    copied = packed(dit)
+    assert not any(isinstance(module, torch.nn.Linear) for module in copied.modules())
+    shared = {id(value) for value in dit.parameters()}
+    assert all(id(value) in shared for value in copied.parameters())
+    assert all(torch.equal(before[name], value) for name, value in dit.state_dict().items())
+    assert not any(isinstance(module, PackedLinear) for module in dit.modules())
+
+
+def test_a_split_projection_and_bias_free_layers_pack():
+    dit = toy_dit(split_qkv=True)
+    plain = played(dit)
+    assert (plain - played(packed(dit))).abs().max() < 1e-5 * plain.abs().max()
+
+
+def test_what_cannot_be_packed_plays_as_it_is():
+    assert packs(toy_dit())
+    assert not packs(toy_dit().to("meta"))
+    assert not packs(toy_dit().double())
+    live = tiny_live()
+    live.network.dit.double()
+    assert live.engine is live.network.dit
+
+
+def test_changed_weights_are_packed_anew():
+    live = tiny_live()
+    before, _ = live.step(live.start(seed=1), "house")
+    kept = live.engine
+    assert live.engine is kept, "packed once"
+    with torch.no_grad():
+        live.network.dit.transformer.layers[0].ff.ff[2].weight.mul_(2.0)
+    assert live.engine is not kept
+    pieces = [list(one.stream("house", 0.5, seed=1)) for one in (live, live.copied())]
+    assert all((a.samples == b.samples).all() for a, b in zip(*pieces, strict=True))
+
+
+def test_another_network_in_the_same_handle_gets_an_engine_of_its_own():
+    live, other = tiny_live(0), tiny_live(1)
+    list(live.stream("house", 0.2))
+    changed = dataclasses.replace(live, network=other.network)
+    first, expected = (next(iter(one.stream("house", 0.2, seed=2))) for one in (changed, other))
+    assert (first.samples == expected.samples).all()

@@ -47,7 +47,7 @@ def fitted(audio: Audio, *, sample_rate: int, channels: int) -> Audio:
     one: who is who, a file does not say.
     """
     if not 1 / LARGEST_RATIO <= sample_rate / audio.sample_rate <= LARGEST_RATIO:
-        raise LmdmError(f"Sound at {audio.sample_rate} Hz cannot be resampled to {sample_rate} Hz; is its header sound?")
+        raise LmdmError(f"Sound at {audio.sample_rate} Hz cannot be resampled to {sample_rate} Hz; export it again.")
     samples = audio.samples
     if channels == 1:
         samples = samples.mean(axis=0, keepdims=True)

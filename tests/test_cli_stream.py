@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from lmdm_adapter.io.files import read_audio
+from lmdm_adapter.sound_file import read_audio
 from tests.cli import done, names, save_live, write_noise
 from tests.models import SAMPLE_RATE
 

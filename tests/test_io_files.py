@@ -14,7 +14,8 @@ import soundfile
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.io.atomic import replacing_folder, require_new_folder, require_writable, write_json
-from lmdm_adapter.io.files import AudioWriter, read_audio, write_audio
+from lmdm_adapter.io.files import AudioWriter, write_audio
+from lmdm_adapter.sound_file import read_audio
 
 RATE = 8000
 

@@ -11,7 +11,7 @@ import torch
 import lmdm_adapter as lmdm
 from lmdm_adapter.checkpoint import read_checkpoint, read_tensors, write_checkpoint
 from lmdm_adapter.conversion import window_spec
-from lmdm_adapter.io.files import read_audio
+from lmdm_adapter.sound_file import read_audio
 from tests.cli import done, sentence
 from tests.models import SAMPLE_RATE, tiny_live, tiny_offline
 

@@ -16,12 +16,14 @@ from lmdm_adapter.recipes import base, codec, finetune
 from lmdm_adapter.recipes.base import BaseRecipe
 from lmdm_adapter.recipes.codec import CodecRecipe
 from lmdm_adapter.recipes.finetune import FinetuneRecipe
-from lmdm_adapter.training import latents as latents_module
+from lmdm_adapter.training import song_clips
+from lmdm_adapter.training.clips import LatentCrops
 from lmdm_adapter.training.codec_files import load_codec
+from lmdm_adapter.training.data import SongData
 from lmdm_adapter.training.journal import read_log
-from lmdm_adapter.training.latents import LatentCrops, LatentsConfig, encode_songs
 from lmdm_adapter.training.loop import LoopConfig
 from lmdm_adapter.training.model_config import DiTShape
+from lmdm_adapter.training.song_clips import encode_songs
 
 RATE = 8000
 SPEC = lmdm.BlockSpec(block_frames=4, context_blocks=3)
@@ -43,9 +45,9 @@ def codec_recipe(folder: Path) -> CodecRecipe:
 
 
 def base_recipe(folder: Path) -> BaseRecipe:
-    latents = LatentsConfig(str(folder / "latents"), str(folder / "songs"), 3, 1, 2.0)
+    data = SongData(str(folder / "latents"), str(folder / "songs"), 3, 1, 2.0)
     return BaseRecipe(
-        output=str(folder / "base"), codec=str(folder / "codec"), latents=latents, window_frames=16, batch_size=4,
+        output=str(folder / "base"), codec=str(folder / "codec"), data=data, window_frames=16, batch_size=4,
         network=DiTShape(embed_dim=64, depth=2, num_heads=2, cond_dim=16, word_buckets=64),
         example_sampling=lmdm.Sampling(steps=2, sampler="euler"), loop=loop(16),
     )  # fmt: skip
@@ -53,7 +55,7 @@ def base_recipe(folder: Path) -> BaseRecipe:
 
 def finetune_recipe(folder: Path) -> FinetuneRecipe:
     return FinetuneRecipe(
-        output=str(folder / "live"), base=str(folder / "base" / "model"), latents=base_recipe(folder).latents,
+        output=str(folder / "live"), base=str(folder / "base" / "model"), data=base_recipe(folder).data,
         spec=SPEC, blocks=6, batch_size=2, sampling=lmdm.Sampling(steps=2, sampler="euler"), example_seconds=0.5,
         loop=loop(4),
     )  # fmt: skip
@@ -120,11 +122,11 @@ def test_codec_is_the_same_in_all_stages(chain: Path) -> None:
 
 def test_latents_have_unit_deviation_and_batches_repeat(chain: Path) -> None:
     codec_, recipe = load_codec(chain / "codec"), base_recipe(chain)
-    paths = encode_songs(codec_, Path(recipe.latents.folder), range(3), seconds=2.0)
-    crops = LatentCrops(paths, batch_size=8, seed=0)
+    songs = encode_songs(codec_, Path(recipe.data.folder), range(3), seconds=2.0)
+    crops = LatentCrops(songs, batch_size=8, seed=0)
     batch = crops.batch(5, 16)
     assert batch.latents.shape == (8, 4, 16) and 0.3 < batch.latents.std() < 3.0
-    again = LatentCrops(paths, batch_size=8, seed=0).batch(5, 16)
+    again = LatentCrops(songs, batch_size=8, seed=0).batch(5, 16)
     assert torch.equal(batch.latents, again.latents) and batch.prompts == again.prompts
     assert crops.batch(6, 16).prompts != batch.prompts
 
@@ -137,10 +139,10 @@ def test_prompts_of_crops_say_what_sounds_in_the_crop(chain: Path, monkeypatch: 
         asked.append((start_seconds, seconds))
         return ""
 
-    paths = encode_songs(load_codec(chain / "codec"), Path(base_recipe(chain).latents.folder), range(1), seconds=2.0)
-    monkeypatch.setattr(latents_module, "describe", spy)
-    crops = LatentCrops(paths, batch_size=8, seed=0)
-    whole = crops.songs[0][1].float()
+    songs = encode_songs(load_codec(chain / "codec"), Path(base_recipe(chain).data.folder), range(1), seconds=2.0)
+    monkeypatch.setattr(song_clips, "describe", spy)
+    crops = LatentCrops(songs, batch_size=8, seed=0)
+    whole = crops.clips[0].latents.float()
     for row, (start, seconds) in zip(crops.batch(5, 16).latents, asked, strict=True):
         first = round(start * rate)
         assert seconds == pytest.approx(16 / rate) and torch.equal(row, whole[:, first : first + 16])
@@ -150,11 +152,11 @@ def test_prompts_of_crops_say_what_sounds_in_the_crop(chain: Path, monkeypatch: 
 def test_latents_of_another_codec_are_refused(chain: Path) -> None:
     codec_, recipe = load_codec(chain / "codec"), base_recipe(chain)
     with pytest.raises(lmdm.LmdmError, match="another codec"):
-        encode_songs(replace(codec_, scale=codec_.scale * 2), Path(recipe.latents.folder), range(1), seconds=2.0)
+        encode_songs(replace(codec_, scale=codec_.scale * 2), Path(recipe.data.folder), range(1), seconds=2.0)
 
 
 def test_another_encoder_makes_other_latents_and_another_decoder_does_not(chain: Path) -> None:
-    codec_, folder = load_codec(chain / "codec"), Path(base_recipe(chain).latents.folder)
+    codec_, folder = load_codec(chain / "codec"), Path(base_recipe(chain).data.folder)
     with torch.no_grad():
         next(codec_.autoencoder.decoder.parameters()).add_(0.1)
     assert encode_songs(codec_, folder, range(1), seconds=2.0)

@@ -13,13 +13,13 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.recipes import base, codec, decoder, finetune
 from lmdm_adapter.spec import BlockSpec
 from lmdm_adapter.training.configs import build_config
-from lmdm_adapter.training.latents import LatentsConfig
+from lmdm_adapter.training.data import SongData
 
 NEEDED: dict[type, dict[str, Any]] = {
     codec.CodecRecipe: {"output": "o", "songs": "s"},
     decoder.DecoderRecipe: {"output": "o", "codec": "c", "songs": "s"},
-    base.BaseRecipe: {"output": "o", "codec": "c", "latents": {"folder": "l"}},
-    finetune.FinetuneRecipe: {"output": "o", "base": "b", "latents": {"folder": "l"}},
+    base.BaseRecipe: {"output": "o", "codec": "c", "data": {"kind": "songs", "folder": "l"}},
+    finetune.FinetuneRecipe: {"output": "o", "base": "b", "data": {"kind": "songs", "folder": "l"}},
 }
 COUNTS = ("sample_rate", "train_songs", "held_out_songs", "batch_size", "crop_frames", "window_frames", "blocks")
 LENGTHS = ("song_seconds", "measured_seconds", "example_seconds")
@@ -27,17 +27,17 @@ BAD = {**dict.fromkeys(COUNTS, (0, -1)), **dict.fromkeys(LENGTHS, (0.0, -1.0, fl
 
 
 def fields_of(cls: type) -> list[str]:
-    """The counts and lengths of a recipe and of its latents."""
-    known = {*cls.__dataclass_fields__, *(LatentsConfig.__dataclass_fields__ if "latents" in NEEDED[cls] else ())}
+    """The counts and lengths of a recipe and of its data."""
+    known = {*cls.__dataclass_fields__, *(SongData.__dataclass_fields__ if "data" in NEEDED[cls] else ())}
     return [name for name in BAD if name in known]
 
 
 def with_value(cls: type, name: str, value: float) -> object:
-    """The recipe with one field set, in its latents where the field is theirs."""
+    """The recipe with one field set, in its data where the field is theirs."""
     values = NEEDED[cls]
     if name in cls.__dataclass_fields__:
         return build_config(cls, {**values, name: value})
-    return build_config(cls, {**values, "latents": {**values["latents"], name: value}})
+    return build_config(cls, {**values, "data": {**values["data"], name: value}})
 
 
 @pytest.mark.parametrize(("cls", "name"), [(cls, name) for cls in NEEDED for name in fields_of(cls)])
@@ -66,7 +66,7 @@ def test_without_accelerate_nothing_is_begun(
 
 @pytest.mark.parametrize("regime", ["encoder-decoder", "outpaint"])
 def test_fine_tuning_is_for_block_causal_models(regime: str) -> None:
-    latents = LatentsConfig("latents")
-    finetune.FinetuneRecipe(output="o", base="b", latents=latents)
+    data = SongData("latents")
+    finetune.FinetuneRecipe(output="o", base="b", data=data)
     with pytest.raises(LmdmError, match=regime):
-        finetune.FinetuneRecipe(output="o", base="b", latents=latents, spec=BlockSpec(12, 16, regime))
+        finetune.FinetuneRecipe(output="o", base="b", data=data, spec=BlockSpec(12, 16, regime))

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lmdm_adapter.cli import bench, convert, doctor, evaluate, inspect, stream, train
+from lmdm_adapter.cli import bench, convert, doctor, encode, evaluate, inspect, stream, train
 from lmdm_adapter.cli.errors import SentenceGroup
 from lmdm_adapter.cli.options import VerboseOption
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command("stream")(stream.stream)
 app.command("convert")(convert.convert)
+app.command("encode")(encode.encode)
 app.command("inspect")(inspect.inspect)
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)

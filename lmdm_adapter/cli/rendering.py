@@ -18,7 +18,8 @@ from lmdm_adapter.cli.screen import block_progress
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.evaluation.memory import rss_bytes
 from lmdm_adapter.io.atomic import require_writable
-from lmdm_adapter.io.files import AudioWriter, read_audio, require_audio_target, write_json
+from lmdm_adapter.io.files import AudioWriter, require_audio_target, write_json
+from lmdm_adapter.sound_file import read_audio
 from lmdm_adapter.spec import Regime, Sampling
 
 if TYPE_CHECKING:

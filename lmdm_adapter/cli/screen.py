@@ -14,7 +14,9 @@ from rich.table import Table
 
 def say(text: str) -> None:
     """Print one line of result, as it is: no wrapping, no markup, so that scripts can read it."""
-    Console(soft_wrap=True).print(text, markup=False, highlight=False)
+    # Names of files may hold what no terminal can show.
+    shown = text.encode("utf-8", "replace").decode("utf-8")
+    Console(soft_wrap=True).print(shown, markup=False, highlight=False)
 
 
 def block_progress() -> Progress:

@@ -1,4 +1,4 @@
-"""Sound files: read whole, written piece by piece, never half-written."""
+"""Sound files written piece by piece, never half-written."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ import soundfile
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.io.atomic import replacing, require_writable, write_json
+from lmdm_adapter.sound_file import sound_reason
 from lmdm_adapter.spec import require_choice
 
-__all__ = ["AudioWriter", "Encoding", "read_audio", "require_audio_target", "write_audio", "write_json"]
+__all__ = ["AudioWriter", "Encoding", "require_audio_target", "write_audio", "write_json"]
 
 Encoding = Literal["float32", "pcm24"]
 
@@ -26,25 +27,6 @@ SUBTYPES: dict[str, str] = {"float32": "FLOAT", "pcm24": "PCM_24"}
 BYTES_PER_SAMPLE = {"float32": 4, "pcm24": 3}
 # The size field of a WAV header has 32 bits; some room is left for the header itself.
 WAV_LIMIT_BYTES = 2**32 - 2**16
-
-
-def read_audio(path: str | os.PathLike[str]) -> Audio:
-    """Read a whole sound file as float32.
-
-    Raises LmdmError when it is missing, a folder, not a sound file, empty, or holds NaN or infinity.
-    """
-    place = Path(path).expanduser()
-    if not place.exists():
-        raise LmdmError(f"There is no sound file {path}; check the name.")
-    if place.is_dir():
-        raise LmdmError(f"{path} is a folder; give a sound file.")
-    try:
-        samples, sample_rate = soundfile.read(str(place), dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise LmdmError(
-            f"{path} cannot be read as sound ({_reason(error)}); give a WAV, FLAC, OGG or MP3 file."
-        ) from error
-    return _checked(Audio(samples.T, int(sample_rate)), path)
 
 
 def write_audio(path: str | os.PathLike[str], audio: Audio, *, encoding: Encoding = "float32") -> None:
@@ -105,7 +87,7 @@ class AudioWriter:
         try:
             self._stack.__exit__(kind, error, trace)
         except soundfile.SoundFileError as failure:
-            raise LmdmError(f"Cannot finish {self.path}: {_reason(failure)}; is the disk full?") from failure
+            raise LmdmError(f"Cannot finish {self.path}: {sound_reason(failure)}; is the disk full?") from failure
 
     def write(self, audio: Audio) -> None:
         """Append `audio`. Raises LmdmError when its rate or channels differ, it holds NaN, or the disk is full."""
@@ -121,7 +103,7 @@ class AudioWriter:
             self._file.write(audio.samples.T)
         except (soundfile.SoundFileError, AssertionError) as error:
             # soundfile asserts that every sample went out, which fails when the disk is full.
-            raise LmdmError(f"Cannot write {self.path}: {_reason(error)}; is the disk full?") from error
+            raise LmdmError(f"Cannot write {self.path}: {sound_reason(error)}; is the disk full?") from error
         self.samples_written += audio.samples.shape[1]
 
     def _plan(self, path: object, expected_samples: int | None) -> None:
@@ -144,20 +126,6 @@ class AudioWriter:
             )
         except soundfile.SoundFileError as error:
             raise LmdmError(
-                f"Cannot write {self.path} with {self.channels} channels at {self.sample_rate} Hz: {_reason(error)}."
+                f"Cannot write {self.path} with {self.channels} channels at {self.sample_rate} Hz: "
+                f"{sound_reason(error)}."
             ) from error
-
-
-def _checked(audio: Audio, path: object) -> Audio:
-    if audio.samples.shape[1] == 0:
-        raise LmdmError(f"{path} holds no samples; give a sound file with sound in it.")
-    if not np.isfinite(audio.samples).all():
-        raise LmdmError(f"{path} holds NaN or infinity; export it again from a clean source.")
-    return audio
-
-
-def _reason(error: BaseException) -> str:
-    text = getattr(error, "error_string", None) or str(error) or type(error).__name__
-    return str(text).rstrip(".").strip()
-
-

@@ -1,8 +1,8 @@
-"""Train an offline text-to-music model on the latents of procedural songs.
+"""Train an offline text-to-music model on the latents of procedural songs, or of any other music.
 
     python -m lmdm_adapter.recipes.base --config base.json
 
-1. Encode songs with a codec that the codec recipe trained (once; a stopped encode goes on where it was).
+1. Encode music with a codec that the codec recipe trained (once; a stopped encode goes on where it was).
 2. Train a small diffusion transformer on windows: rectified flow, shifted noise levels, prompts dropped now and then.
 3. Save the averaged weights as a checkpoint in the format of stable-audio-tools, in `output`/model, with an example.
 
@@ -29,12 +29,12 @@ from lmdm_adapter.section import LmdmSection
 from lmdm_adapter.spec import Sampling
 from lmdm_adapter.training.codec_files import load_codec
 from lmdm_adapter.training.command import recipe_command
-from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
+from lmdm_adapter.training.configs import require_at_least_one, write_json
+from lmdm_adapter.training.data import Data, crops_of
 from lmdm_adapter.training.files import write_sound
 from lmdm_adapter.training.flow_objectives import FlowConfig, OfflineObjective, averaged, set_trainable
 from lmdm_adapter.training.held_out import held_out_loss
 from lmdm_adapter.training.initial import silence_branches
-from lmdm_adapter.training.latents import LatentsConfig, latent_crops
 from lmdm_adapter.training.loop import LoopConfig, Trained, require_accelerate, train
 from lmdm_adapter.training.model_config import DiTShape, model_config
 from lmdm_adapter.training.processes import main_first
@@ -45,13 +45,13 @@ from lmdm_adapter.training.prompts import conditioning_of
 class BaseRecipe:
     """Everything the run depends on.
 
-    `codec` is the output folder of the codec recipe, `latents` says which songs are encoded and where.
+    `codec` is the output folder of the codec recipe, `data` is one of the kinds of `training.data`.
     `window_frames` is the length of a training window.
     """
 
     output: str
     codec: str
-    latents: LatentsConfig
+    data: Data
     window_frames: int = 256
     batch_size: int = 16
     seed: int = 0
@@ -66,8 +66,6 @@ class BaseRecipe:
 
     def __post_init__(self) -> None:
         require_at_least_one(self, "window_frames", "batch_size")
-        require_at_least_one(self.latents, "train_songs", "held_out_songs")
-        require_seconds(self.latents, "song_seconds")
 
 
 def run(config: BaseRecipe, *, stop_after: int | None = None) -> Trained:
@@ -77,7 +75,9 @@ def run(config: BaseRecipe, *, stop_after: int | None = None) -> Trained:
     with main_first(config.loop) as first:
         if first:
             write_json(output / "recipe.json", config)
-        crops, held_out = latent_crops(config.latents, codec, batch_size=config.batch_size, seed=config.seed)
+        crops, held_out = crops_of(
+            config.data, codec, batch_size=config.batch_size, seed=config.seed, longest_frames=config.window_frames
+        )
     host_config = model_config(codec, config.network, window_frames=config.window_frames)
     network = new_network(host_config, codec, seed=config.seed)
     seconds = config.window_frames / codec.frame_rate_hz

@@ -2,7 +2,7 @@
 
     python -m lmdm_adapter.recipes.finetune --config finetune.json
 
-1. Encode songs with the base model's own codec (latents that are there already are used).
+1. Get latents: encode songs or sound files with the base model's own codec, or read those that are there already.
 2. Convert the base and train every block of long sequences at once, on the computation that streams: context drops,
    one noise level per block, block lengths off by a frame now and then.
 3. Save the averaged weights as a live model in `output`/model, with an example.
@@ -27,10 +27,12 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.loading import locate
 from lmdm_adapter.spec import BlockSpec, Sampling
+from lmdm_adapter.training.clips import LatentCrops
 from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
+from lmdm_adapter.training.data import Data, crops_of
 from lmdm_adapter.training.draws import numpy_draws
-from lmdm_adapter.training.drops import block_lengths
+from lmdm_adapter.training.drops import block_lengths, longest_frames
 from lmdm_adapter.training.files import write_sound
 from lmdm_adapter.training.flow_objectives import (
     BlockObjective,
@@ -41,23 +43,23 @@ from lmdm_adapter.training.flow_objectives import (
     set_trainable,
 )
 from lmdm_adapter.training.held_out import held_out_loss
-from lmdm_adapter.training.latents import LatentCrops, LatentsConfig, latent_crops
 from lmdm_adapter.training.loop import Batch, LoopConfig, Trained, require_accelerate, train
 from lmdm_adapter.training.processes import main_first
+from lmdm_adapter.training.prompt_memory import remember_prompts
 
 
 @dataclass(frozen=True)
 class FinetuneRecipe:
     """Everything the run depends on.
 
-    `base` is an offline checkpoint in a host's format, or a live model of the same `spec` to go on from; `latents` is
+    `base` is an offline checkpoint in a host's format, or a live model of the same `spec` to go on from; `data` is
     as in the base recipe.
     `blocks` is the length of a training sequence. `sampling` is how the saved model plays unless it is told otherwise.
     """
 
     output: str
     base: str
-    latents: LatentsConfig
+    data: Data
     spec: BlockSpec = BlockSpec(block_frames=12, context_blocks=16)
     blocks: int = 24
     batch_size: int = 8
@@ -76,9 +78,7 @@ class FinetuneRecipe:
         if self.blocks < 2:
             raise LmdmError(f"A training sequence needs at least 2 blocks, got {self.blocks}.")
         require_at_least_one(self, "batch_size")
-        require_at_least_one(self.latents, "train_songs", "held_out_songs")
         require_seconds(self, "example_seconds")
-        require_seconds(self.latents, "song_seconds")
 
 
 def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
@@ -90,11 +90,15 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
     live = starting_point(config.base, config.spec)
     require_flow(live.network)
     live = replace(live, network=set_trainable(rebuilt(live.network)))
+    remember_prompts(live.network)
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
+    longest = longest_frames(config.blocks, block_frames=config.spec.block_frames, drops=config.flow.drops)
     with main_first(config.loop) as first:
         if first:
             write_json(output / "recipe.json", config)
-        crops, held_out = latent_crops(config.latents, codec, batch_size=config.batch_size, seed=config.seed)
+        crops, held_out = crops_of(
+            config.data, codec, batch_size=config.batch_size, seed=config.seed, longest_frames=longest
+        )
     objective = BlockObjective(live.network, config.flow, spec=config.spec, seconds=live.window_seconds)
 
     def validate(average: dict[str, Tensor], step: int) -> dict[str, float]:

@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.spec import from_json
@@ -19,18 +20,31 @@ Config = TypeVar("Config")
 def build_config(cls: type[Config], values: Mapping[str, Any]) -> Config:
     """A config from a JSON object; fields that are dataclasses are built from the objects inside it.
 
-    Raises LmdmError for an unknown or missing key, wherever it is.
+    Where a field may be one of several dataclasses, the object's "kind" says which. Raises LmdmError for an unknown or
+    missing key, or an unknown kind, wherever it is.
     """
     hints = get_type_hints(cls)
 
     def built(name: str, value: Any) -> Any:
-        hint = hints.get(name)
-        return build_config(hint, value) if is_dataclass(hint) and isinstance(value, Mapping) else value
+        if not isinstance(value, Mapping):
+            return value
+        hint = _chosen(hints.get(name), value, f"{cls.__name__}.{name}")
+        return build_config(hint, value) if is_dataclass(hint) else value
 
     try:
         return from_json(cls, {name: built(name, value) for name, value in values.items()})
     except TypeError as error:  # a required field that is not there
         raise LmdmError(f"{cls.__name__} is not complete: {error}.") from error
+
+
+def _chosen(hint: Any, value: Mapping[str, Any], name: str) -> Any:
+    """The dataclass among several whose `kind` is that of `value`; any other type as it is."""
+    options = {option.kind: option for option in get_args(hint) if hasattr(option, "kind")}
+    if get_origin(hint) is not UnionType or not options:
+        return hint
+    if value.get("kind") not in options:
+        raise LmdmError(f"{name} needs a kind, one of {', '.join(options)}; got {value.get('kind')!r}.")
+    return options[value["kind"]]
 
 
 def read_config(cls: type[Config], path: str | Path) -> Config:

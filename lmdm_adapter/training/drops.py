@@ -57,3 +57,9 @@ def block_lengths(blocks: int, *, block_frames: int, drops: DropConfig, draws: n
     if draws.random() >= drops.jittered:
         reach = 0
     return tuple(int(block_frames + offset) for offset in draws.integers(-reach, reach + 1, size=blocks))
+
+
+def longest_frames(blocks: int, *, block_frames: int, drops: DropConfig) -> int:
+    """The most frames that `block_lengths` can add up to."""
+    reach = min(drops.jitter_frames, block_frames - 1) if drops.jittered > 0.0 else 0
+    return blocks * (block_frames + reach)

@@ -16,6 +16,7 @@ from lmdm_adapter.spec import BlockSpec
 from lmdm_adapter.training.draws import normal, torch_draws
 from lmdm_adapter.training.drops import DropConfig, kept_blocks
 from lmdm_adapter.training.flow import noised, per_frame, shifted_levels
+from lmdm_adapter.training.prompt_memory import lend_text_encoders
 from lmdm_adapter.training.prompts import conditioning_of, with_dropped_prompts
 
 SHORT_WINDOW_SHIFT = 0.5  # arXiv 2605.22717: the odds of noise are multiplied by e^0.5 for windows up to 256 frames
@@ -100,6 +101,7 @@ def rebuilt(network: Network) -> Network:
     """A copy of the network on the CPU, with tensors of its own."""
     copied = Network(network.config)
     copied.load_state_dict({name: value.detach().cpu() for name, value in network.state_dict().items()})
+    lend_text_encoders(network, copied)
     return copied
 
 

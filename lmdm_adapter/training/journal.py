@@ -91,14 +91,17 @@ class Journal:
 
 
 @contextmanager
-def counted(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar for slow work outside the loop: call the yielded function with the number of things done."""
+def counted(title: str, total: int) -> Iterator[Callable[..., None]]:
+    """A progress bar for slow work outside the loop: call the yielded function with the number of things done.
+
+    A second number, where it is given, is how many there are in all.
+    """
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=Console(stderr=True, quiet=not is_first_process()), transient=True,
     ) as progress:  # fmt: skip
         task = progress.add_task(title, total=total)
-        yield lambda done: progress.update(task, completed=done)
+        yield lambda done, total=total: progress.update(task, completed=done, total=total)
 
 
 def _is_loss(name: str) -> bool:

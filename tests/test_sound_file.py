@@ -1,0 +1,95 @@
+"""Sound files as audio: rates and channels, ffmpeg for what soundfile does not know, and files that were cut off."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from lmdm_adapter.audio import Audio
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.sound_file import fitted, read_audio
+
+RATE = 8000
+
+
+def tone(hz: float, *, sample_rate: int = RATE, seconds: float = 0.5) -> np.ndarray:
+    """A sine, `(samples,)`."""
+    return 0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * sample_rate)) / sample_rate).astype(np.float32)
+
+
+def stand_in_for_ffmpeg(folder: Path, monkeypatch: pytest.MonkeyPatch, *, body: str) -> Path:
+    """A program called ffmpeg, the only one on the path; `body` sees the arguments as `arguments`."""
+    folder.mkdir()
+    program = folder / "ffmpeg"
+    program.write_text(f"#!{sys.executable}\nimport shutil, sys\narguments = sys.argv[1:]\n{body}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    return program
+
+
+def test_a_tone_keeps_its_pitch_and_level_at_another_rate() -> None:
+    there = fitted(Audio(tone(440.0, sample_rate=44100)[None], 44100), sample_rate=RATE, channels=1)
+    middle = slice(400, -400)
+    assert there.sample_rate == RATE and there.samples.shape == (1, RATE // 2)
+    assert np.abs(there.samples[0] - tone(440.0))[middle].max() < 1e-3
+    assert np.abs(there.samples[0] - tone(450.0))[middle].max() > 0.1
+
+
+def test_what_a_rate_cannot_carry_is_taken_out() -> None:
+    high = fitted(Audio(tone(6000.0, sample_rate=44100)[None], 44100), sample_rate=RATE, channels=1)
+    assert np.abs(high.samples[0, 400:-400]).max() < 1e-3
+
+
+@pytest.mark.parametrize("sample_rate", [1, 10_000_000])
+def test_rates_that_no_header_means_are_refused(sample_rate: int) -> None:
+    with pytest.raises(LmdmError, match=f"at {sample_rate} Hz cannot be resampled"):
+        fitted(Audio(tone(440.0)[None], sample_rate), sample_rate=RATE, channels=1)
+
+
+def test_channels_are_averaged_or_copied() -> None:
+    stereo = Audio(np.stack([tone(100.0), tone(300.0)]), RATE)
+    assert np.allclose(fitted(stereo, sample_rate=RATE, channels=1).samples, stereo.samples.mean(0, keepdims=True))
+    assert np.array_equal(fitted(stereo, sample_rate=RATE, channels=2).samples, stereo.samples)
+    copied = fitted(Audio(stereo.samples[:1], RATE), sample_rate=RATE, channels=2).samples
+    assert np.array_equal(copied, stereo.samples[[0, 0]])
+    with pytest.raises(LmdmError, match="6 channels and 2 are needed"):
+        fitted(Audio(np.repeat(stereo.samples, 3, axis=0), RATE), sample_rate=RATE, channels=2)
+
+
+def test_a_file_that_ends_early_is_named(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.mp3", tmp_path / "cut.mp3"
+    soundfile.write(whole, tone(440.0, sample_rate=44100, seconds=3.0), 44100)
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert read_audio(whole).seconds == pytest.approx(3.0, abs=0.1)
+    with pytest.raises(LmdmError, match=r"cut\.mp3 is cut off"):
+        read_audio(cut)
+
+
+def test_unknown_formats_go_through_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in: it shows what is asked of the program and what becomes of its answer, not that ffmpeg obeys."""
+    soundfile.write(tmp_path / "answer.wav", tone(440.0), RATE, subtype="FLOAT")
+    body = f"""
+source = arguments[arguments.index("-i") + 1]
+assert source == "file:{tmp_path}/strange: sound.m4a", source
+shutil.copy("{tmp_path}/answer.wav", arguments[-1])"""
+    stand_in_for_ffmpeg(tmp_path / "bin", monkeypatch, body=body)
+    (tmp_path / "strange: sound.m4a").write_bytes(b"nothing that soundfile knows")
+    assert np.array_equal(read_audio(tmp_path / "strange: sound.m4a").samples[0], tone(440.0))
+
+
+def test_what_ffmpeg_refuses_is_told_in_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in_for_ffmpeg(tmp_path / "bin", monkeypatch, body='sys.exit("first\\nno such stream.")')
+    (tmp_path / "a.m4a").write_bytes(b"nothing")
+    with pytest.raises(LmdmError, match=r"a\.m4a cannot be read as sound \(.*; ffmpeg: no such stream\)"):
+        read_audio(tmp_path / "a.m4a")
+
+
+def test_without_ffmpeg_it_is_named_as_the_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "a.m4a").write_bytes(b"nothing")
+    with pytest.raises(LmdmError, match="install ffmpeg"):
+        read_audio(tmp_path / "a.m4a")

@@ -35,9 +35,12 @@ from lmdm_adapter.training.configs import require_at_least_one, require_seconds,
 from lmdm_adapter.training.data import Data, crops_of
 from lmdm_adapter.training.draws import numpy_draws
 from lmdm_adapter.training.drops import DropConfig, block_lengths, longest_frames
+from lmdm_adapter.training.example import streamed_example
+from lmdm_adapter.training.files import write_sound
 from lmdm_adapter.training.flow_objectives import averaged, rebuilt, set_trainable
 from lmdm_adapter.training.latent_judge import LatentJudge, LatentJudgeConfig
 from lmdm_adapter.training.loop import Batch, LoopConfig, OptimiserConfig, Trained, require_accelerate, train
+from lmdm_adapter.training.processes import main_first
 from lmdm_adapter.training.prompt_memory import remember_prompts
 from lmdm_adapter.training.rollout_measures import rollout_measures
 
@@ -90,14 +93,17 @@ def run(config: ArcForcingRecipe, *, stop_after: int | None = None) -> Trained:
     if Path(config.student).resolve() == (output / "model").resolve():
         raise LmdmError(f"The run would overwrite its own student {config.student}; give it another output.")
     live, base = student_and_base(config.student, config.base)
-    write_json(output / "recipe.json", config)
+    remember_prompts(live.network)
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
     longest = live.spec.context_frames + longest_frames(
         config.arc.rollout_blocks, block_frames=live.spec.block_frames, drops=config.drops
     )
-    crops, held_out = crops_of(
-        config.data, codec, batch_size=config.batch_size, seed=config.seed, longest_frames=longest
-    )
+    with main_first(config.loop) as first:
+        if first:
+            write_json(output / "recipe.json", config)
+        crops, held_out = crops_of(
+            config.data, codec, batch_size=config.batch_size, seed=config.seed, longest_frames=longest
+        )
     objective = ArcObjective(
         live.network, new_judge(base, config.judge, seed=config.seed), config.arc, spec=live.spec,
         seconds=live.window_seconds, frame_rate_hz=codec.frame_rate_hz,
@@ -109,15 +115,16 @@ def run(config: ArcForcingRecipe, *, stop_after: int | None = None) -> Trained:
         return rollout_measures(played, held_out, blocks=config.arc.rollout_blocks)
 
     def sample(average: dict[str, Tensor], step: int) -> Audio:
-        played = post_trained(config, live, average, step)
-        return streamed_example(played, config.example_prompt, seconds=config.example_seconds, seed=config.seed)
+        return example_of(config, post_trained(config, live, average, step))
 
     trained = train(
         objective, batches(config, live, crops), config=config.loop, folder=output, title="arc-forcing",
         validate=validate, sample=sample, optimisers={JUDGE: config.judge_optimiser}, stop_after=stop_after,
     )  # fmt: skip
     if trained.finished and trained.is_main:
-        post_trained(config, live, trained.average, trained.step).save(output / "model")
+        played = post_trained(config, live, trained.average, trained.step)
+        played.save(output / "model")
+        write_sound(output / "example.wav", example_of(config, played))
     return trained
 
 
@@ -175,6 +182,11 @@ def post_trained(config: ArcForcingRecipe, live: LiveModel, average: dict[str, T
     steps = live.section.trained_steps + step
     section = replace(live.section, trained_steps=steps, sampling=config.arc.sampling)
     return LiveModel(averaged(live.network, average), section, live.host_config)
+
+
+def example_of(config: ArcForcingRecipe, played: LiveModel) -> Audio:
+    """A sound of the model that plays."""
+    return streamed_example(played, config.example_prompt, seconds=config.example_seconds, seed=config.seed)
 
 
 if __name__ == "__main__":

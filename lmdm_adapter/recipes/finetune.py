@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from lmdm_adapter.audio import Audio
@@ -33,6 +32,7 @@ from lmdm_adapter.training.configs import require_at_least_one, require_seconds,
 from lmdm_adapter.training.data import Data, crops_of
 from lmdm_adapter.training.draws import numpy_draws
 from lmdm_adapter.training.drops import block_lengths, longest_frames
+from lmdm_adapter.training.example import streamed_example
 from lmdm_adapter.training.files import write_sound
 from lmdm_adapter.training.flow_objectives import (
     BlockObjective,
@@ -154,8 +154,7 @@ def _averaged(config: FinetuneRecipe, live: LiveModel, average: dict[str, Tensor
 
 
 def _example(config: FinetuneRecipe, trained: LiveModel) -> Audio:
-    pieces = trained.stream(config.example_prompt, config.example_seconds, seed=config.seed)
-    return Audio(np.concatenate([piece.samples for piece in pieces], axis=1), trained.codec.sample_rate)
+    return streamed_example(trained, config.example_prompt, seconds=config.example_seconds, seed=config.seed)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.hosts.stable_audio_tools import refuse_other_inputs
 from lmdm_adapter.network.conditioners import ConditionerConfig
 from lmdm_adapter.network.dit import DiTConfig
 from lmdm_adapter.network.model import Network, NetworkConfig
@@ -43,16 +44,18 @@ def _is_weight_norm(module: nn.Module) -> bool:
 def network_config_of(host: Any) -> NetworkConfig:
     """Everything that `build` needs and tensors do not show, from the attributes of a host object.
 
-    Raises LmdmError for what the network does not know: concatenated inputs, unknown conditioners, other codecs.
+    Raises LmdmError for what the network does not know: other concatenated inputs than those of inpainting, unknown
+    conditioners, other codecs.
     """
-    for name in ("input_concat_ids", "prepend_cond_ids"):
-        if getattr(host, name):
-            raise LmdmError(f"A host with {name}={getattr(host, name)} is not supported.")
+    if host.prepend_cond_ids:
+        raise LmdmError(f"A host with prepend_cond_ids={host.prepend_cond_ids} is not supported.")
+    dit = _dit_config_of(host)
+    refuse_other_inputs(host.input_concat_ids, dit)
     codec, scale = _codec_of(host.pretransform)
     conditioners = tuple(_conditioner_of(name, module) for name, module in host.conditioner.conditioners.items())
     widths = {module.output_dim for module in host.conditioner.conditioners.values()}
     return NetworkConfig(
-        dit=_dit_config_of(host), sample_rate=int(host.sample_rate), codec=codec, codec_scale=scale,
+        dit=dit, sample_rate=int(host.sample_rate), codec=codec, codec_scale=scale,
         conditioners=conditioners, cond_dim=max(widths, default=0),
         default_keys=tuple(host.conditioner.default_keys.items()),
         cross_ids=tuple(host.cross_attn_cond_ids), global_ids=tuple(host.global_cond_ids),
@@ -71,6 +74,7 @@ def _dit_config_of(host: Any) -> DiTConfig:
         project_cond_tokens=cross is None or cross.shape[0] == width,
         global_cond_dim=0 if global_cond is None else global_cond.shape[1],
         project_global_cond=True, qk_norm=layers[0].self_attn.qk_norm, objective=host.diffusion_objective,
+        input_concat_dim=dit.input_concat_dim,
     )  # fmt: skip
 
 

@@ -73,8 +73,9 @@ class LiveModel:
     def start(self, seed: int = 0, *, prime: Audio | None = None, look_ahead_frames: int | None = None) -> StreamState:
         """A stream's first state: cold, or going on from the last context frames of `prime`.
 
-        `look_ahead_frames` None decodes exactly; less trades a small error at block borders for latency.
-        Raises LmdmError for a prefix of another rate or channel count, one with NaN, or one shorter than a block.
+        A prefix of another rate or channel count is fitted to the model's. `look_ahead_frames` None decodes exactly;
+        less trades a small error at block borders for latency. Raises LmdmError for a prefix with NaN, or one shorter
+        than a block.
         """
         with torch.inference_mode():
             latents = None if prime is None else prime_latents(self.codec, prime, self.spec)

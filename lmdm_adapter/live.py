@@ -143,15 +143,14 @@ class LiveModel:
             raise LmdmError(f"The regime {regime!r} needs a converted model; this one can only be played by outpaint.")
         if regime == self.spec.regime:
             return self
-        section = replace(self.section, spec=replace(self.spec, regime=regime), trained_steps=0)
-        return replace(self, section=section, _told={})
+        return replace(self, section=self.section.in_regime(regime), _told={})
 
     @property
     def trained(self) -> bool:
         """Whether the weights were trained for the regime: by fine-tuning, or by others before conversion."""
         if self.host_config is not None and is_reference(self.host_config):
             return reference_spec(self.host_config).regime == self.spec.regime
-        return self.section.trained_steps > 0 or not self.network.dit.config.frame_controls
+        return self.section.own_steps > 0 or not self.network.dit.config.frame_controls
 
     def recache(self, state: StreamState) -> StreamState:
         """`state` whose next step hears its context as its own prompt would have played it."""

@@ -139,7 +139,7 @@ def _live_details(section: LmdmSection, codec: Codec | None) -> dict[str, Any]:
     details: dict[str, Any] = {
         "spec": spec.to_json(),
         "sampling": section.sampling.to_json(),
-        "trained_steps": section.trained_steps,
+        "trained_steps": section.own_steps,
     }
     if codec is None:
         return details

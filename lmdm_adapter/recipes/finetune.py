@@ -136,7 +136,7 @@ def batches(config: FinetuneRecipe, crops: LatentCrops) -> Callable[[int], Batch
 
 def _save(config: FinetuneRecipe, live: LiveModel, average: dict[str, Tensor], step: int) -> None:
     """The live model with averaged weights, and a stream of it beside."""
-    section = replace(live.section, trained_steps=live.section.trained_steps + step, sampling=config.sampling)
+    section = replace(live.section.fine_tuned(step), sampling=config.sampling)
     trained = LiveModel(averaged(live.network, average), section, live.host_config)
     trained.save(Path(config.output) / "model")
     pieces = trained.stream(config.example_prompt, config.example_seconds, seed=config.seed)

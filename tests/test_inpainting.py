@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,6 +179,14 @@ def test_a_stock_inpainting_checkpoint_plays_from_the_command_line(tmp_path: Pat
 def test_other_inputs_are_refused_by_name(changes: dict[str, object], says: str) -> None:
     with pytest.raises(LmdmError, match=says):
         network_config(host_config(**changes))
+
+
+def test_inspecting_tells_them_apart(tmp_path: Path) -> None:
+    for name, changes in (("stock", {}), ("inpainting", inpainting())):
+        write_checkpoint(tmp_path / name, *tiny_offline(**changes))
+        done("inspect", tmp_path / name, "--json", tmp_path / f"{name}.json")
+    told = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("stock", "inpainting")}
+    assert (told["stock"]["inpainting_inputs"], told["inpainting"]["inpainting_inputs"]) == (False, True)
 
 
 def test_other_models_have_no_such_inputs() -> None:

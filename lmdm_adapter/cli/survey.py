@@ -17,7 +17,7 @@ from lmdm_adapter.cli.source_signs import signs_in
 
 OURSELVES = "lmdm-adapter"
 # Streaming needs these; each has the name of its distribution.
-NEEDED = ("torch", "numpy", "safetensors", "einops", "soundfile", "huggingface_hub")
+NEEDED = ("torch", "numpy", "safetensors", "einops", "soundfile", "soxr", "huggingface_hub")
 LOOKED_FOR = ("pkg_resources", "pytorch_lightning", "torchaudio", "torchvision", "torchcodec", "laion_clap")
 DISTRIBUTIONS = (*NEEDED, *SHOWN, "torchvision", "torchcodec", "laion-clap", OURSELVES)
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"

@@ -16,6 +16,7 @@ from lmdm_adapter.checkpoint import read_checkpoint, write_checkpoint
 from lmdm_adapter.conversion import context_projection
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.hosts.stable_audio_tools import INPAINTING_IDS, network_config
+from lmdm_adapter.k_diffusion import KSampling, k_next_block
 from lmdm_adapter.network.dit import DiT
 from lmdm_adapter.network.parallel import parallel_velocity
 from lmdm_adapter.rollout import Told, begin, block_velocity, denoised_span, next_block
@@ -102,6 +103,16 @@ def test_the_first_block_is_given_nothing() -> None:
     stock = dit(x, t, cross=conditioning().cross, global_cond=conditioning().global_cond)
     assert difference(velocity(x, 0.7), stock) < 1e-5
     assert denoised_span(dit, state, 5, OUTPAINT).block == slice(0, 5)
+
+
+def test_samplers_of_k_diffusion_cut_the_same_block_out_of_the_window() -> None:
+    """A sampler that leaves its noise alone shows which frames of the window become the block."""
+    dit, sampling = inpainting_dit(objective="v"), KSampling(lambda model, x, sigmas: x / sigmas[0], steps=2)
+    state = begin(draw(1, CHANNELS, SPEC.context_frames), seeds=(SEED,), spec=OUTPAINT)
+    ready = Told.of(dit, conditioning(), guidance=1.0)
+    block, _ = k_next_block(dit, state, ready, spec=OUTPAINT, sampling=sampling)
+    window = noise(SEED, 0, 0, "k-diffusion", shape=(CHANNELS, WINDOW_FRAMES))
+    torch.testing.assert_close(block[0], window[:, SPEC.context_frames :])
 
 
 def test_guidance_gives_the_context_to_both_branches() -> None:

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.hosts.diffusers import refuse_diffusers
 from lmdm_adapter.network.model import Network
 
 log = logging.getLogger(__name__)
@@ -43,12 +44,14 @@ def read_checkpoint(path: str | Path, *, ema: bool = True) -> Checkpoint:
     """Read a folder (`model_config.json` beside `model.safetensors` or `model.ckpt`), or one weight file in it.
 
     Training checkpoints are unwrapped, with a line in the log: their averaged weights, or with `ema=False` the last
-    ones. Raises LmdmError for what is no checkpoint.
+    ones. Raises LmdmError for what is no checkpoint, and for the format of diffusers by its name.
     """
     path = Path(path)
     if not path.exists():
         raise LmdmError(f"There is no checkpoint at {path}.")
     folder = path if path.is_dir() else path.parent
+    if not (folder / CONFIG_NAME).is_file():
+        refuse_diffusers(folder)
     weights = path if path.is_file() else _weights_in(folder)
     config = read_config(folder)
     tensors = unwrapped(read_tensors(weights), ema=ema)

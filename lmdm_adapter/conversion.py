@@ -104,11 +104,16 @@ def _converted(
 def context_projection(dit: DiT) -> Tensor:
     """The fresh frame-control projection `d (1 + c)`: no mask, and latents enter as the model's own input layer takes
     them (pre-convolution, then input projection), so that a context frame first looks like a clean frame.
+
+    An inpainting model has a mask of its own, and latents enter twice: a clean frame that is marked as given.
     """
     project_in = dit.transformer.project_in.weight.detach()
     pre_conv = dit.preprocess_conv.weight.detach()[:, :, 0]
-    latents = project_in + project_in @ pre_conv
-    return torch.cat([latents.new_zeros(latents.shape[0], 1), latents], dim=1)
+    whole, channels = project_in + project_in @ pre_conv, dit.config.io_channels
+    if not dit.config.input_concat_dim:
+        return torch.cat([whole.new_zeros(whole.shape[0], 1), whole], dim=1)
+    noisy, mask, given = whole.split([channels, 1, channels], dim=1)
+    return torch.cat([mask, noisy + given], dim=1)
 
 
 def live_from_checkpoint(checkpoint: Checkpoint, *, regime: Regime | None = None) -> LiveModel:

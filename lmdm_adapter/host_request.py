@@ -97,7 +97,7 @@ def _refuse_options(options: Mapping[str, Any]) -> None:
 def prime_of(init_audio: tuple[int, Tensor] | None) -> Audio | None:
     """The host's `(sample_rate, audio)`, audio of shape `s`, `ch s` or `1 ch s`, as what comes before the music.
 
-    Raises LmdmError for another shape.
+    Raises LmdmError for another shape, or a rate that is no whole number of Hz.
     """
     if init_audio is None:
         return None
@@ -107,7 +107,7 @@ def prime_of(init_audio: tuple[int, Tensor] | None) -> Audio | None:
     if samples.ndim not in (1, 2):
         raise LmdmError(f"init_audio needs audio of shape (channels, samples), got {tuple(samples.shape)}.")
     array = samples.detach().float().cpu().numpy()
-    return Audio(np.atleast_2d(array), sample_rate)
+    return Audio(np.atleast_2d(array), whole("the sample rate of init_audio", sample_rate))
 
 
 def told_of(

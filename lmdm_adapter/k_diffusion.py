@@ -140,14 +140,15 @@ def k_next_block(
     velocity, state = rollout.block_velocity(
         dit, state, told, spec=spec, frames=frames, controls=controls, draw=draw
     )  # fmt: skip
-    shape = (dit.config.io_channels, rollout.target_frames(state, frames, spec))
+    span = rollout.denoised_span(dit, state, frames, spec)
+    shape = (dit.config.io_channels, span.frames)
 
     def rows(step: int) -> Tensor:
         drawn = [draw(seed, state.block_index, step, "k-diffusion", shape=shape) for seed in state.seeds]
         return torch.stack(drawn).to(dit.preprocess_conv.weight.device)
 
     denoiser = BlockDenoiser(velocity, dit.config.objective)
-    latents = k_sample(denoiser, rows(0), sampling=sampling, fresh_noise=rows)[..., :frames].contiguous()
+    latents = k_sample(denoiser, rows(0), sampling=sampling, fresh_noise=rows)[..., span.block].contiguous()
     return latents, rollout.played(state, latents, controls)
 
 

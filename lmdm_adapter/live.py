@@ -93,8 +93,9 @@ class LiveModel:
     def start(self, seed: int = 0, *, prime: Audio | None = None, look_ahead_frames: int | None = None) -> StreamState:
         """A stream's first state: cold, or going on from the last context frames of `prime`.
 
-        `look_ahead_frames` None decodes exactly; less trades a small error at block borders for latency.
-        Raises LmdmError for a prefix of another rate or channel count, one with NaN, or one shorter than a block.
+        A prefix of another rate or channel count is fitted to the model's. `look_ahead_frames` None decodes exactly;
+        less trades a small error at block borders for latency. Raises LmdmError for a prefix with NaN, or one shorter
+        than a block.
         """
         with torch.inference_mode():
             latents = None if prime is None else prime_latents(self.codec, prime, self.spec)
@@ -162,15 +163,14 @@ class LiveModel:
             raise LmdmError(f"The regime {regime!r} needs a converted model; this one can only be played by outpaint.")
         if regime == self.spec.regime:
             return self
-        section = replace(self.section, spec=replace(self.spec, regime=regime), trained_steps=0)
-        return replace(self, section=section)
+        return replace(self, section=self.section.in_regime(regime))
 
     @property
     def trained(self) -> bool:
         """Whether the weights were trained for the regime: by fine-tuning, or by others before conversion."""
         if self.host_config is not None and is_reference(self.host_config):
             return reference_spec(self.host_config).regime == self.spec.regime
-        return self.section.trained_steps > 0 or not self.network.dit.config.frame_controls
+        return self.section.own_steps > 0 or not self.network.dit.config.frame_controls
 
     def recache(self, state: StreamState) -> StreamState:
         """`state` whose next step hears its context as its own prompt would have played it."""

@@ -10,11 +10,13 @@ import torch
 from lmdm_adapter.checkpoint import ADAPTER_NAME, CONFIG_NAME, WEIGHT_NAMES, read_checkpoint
 from lmdm_adapter.conversion import convert_checkpoint, is_live, live_from_checkpoint, window_spec
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.hosts.diffusers import INDEX_NAME
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.spec import Regime
 
 MODELS_FOLDER = Path(__file__).parent / "models"
+DOWNLOADED_NAMES = (CONFIG_NAME, *WEIGHT_NAMES, ADAPTER_NAME, INDEX_NAME)
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -71,7 +73,7 @@ def _downloaded(hub_id: str) -> Path:
     # The hub's errors derive from those of its HTTP client; unlike those of requests, httpx's are no OSError.
     unreachable = (*utils.HfHubHTTPError.__bases__, OSError)
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=[CONFIG_NAME, *WEIGHT_NAMES, ADAPTER_NAME]))
+        return Path(snapshot_download(hub_id, allow_patterns=[*DOWNLOADED_NAMES]))
     except utils.GatedRepoError:
         raise LmdmError(
             f"{hub_id} is gated: accept its licence on its hub page, then log in with `hf auth login`."

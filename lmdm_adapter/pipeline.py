@@ -83,8 +83,8 @@ def stream_diffusion_cond(
     None is outpainting, which needs no training, in a window of 240 frames (a host object does not tell its own: 256
     for Stable Audio Open Small, 1024 for 1.0). `conditioning` is a list with a dict for each row, or one for all.
     Row i is the same request with `seed + i` alone; -1 draws a seed. As in the host the music has whole frames:
-    `sample_size` is rounded down to them. `init_audio` is what the music goes on from, at the model's rate.
-    `callback` gets a `Progress` after every block.
+    `sample_size` is rounded down to them. `init_audio` is what the music goes on from; as in the
+    host it is resampled and mixed to the model's rate and channels. `callback` gets a `Progress` after every block.
     Raises LmdmError before any music for what cannot be honoured, naming it; nothing is ignored.
     """
     live = _live(model, spec)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lmdm_adapter.network.dit import DiT
@@ -27,6 +28,7 @@ Noise = Callable[..., Tensor]
 class Target:
     """The block to be: its noise `b c n`, its frame controls `b e n`, and noise for the context by level.
 
+    `x` is the whole window where an inpainting model outpaints.
     `fused` commits pending blocks inside the first denoise step, which saves a pass and changes nothing.
     """
 
@@ -99,9 +101,14 @@ def _encoder_decoder(dit: DiT, state: StreamState, told: Told, target: Target, s
 
 
 def _outpaint(dit: DiT, state: StreamState, told: Told, target: Target, spec: BlockSpec) -> Opened:
-    """The stock forward over one window, its context noised to the level of the target at every step."""
+    """The stock forward over one window, its context noised to the level of the target at every step.
+
+    A model that takes its context beside the window does that instead, as it was trained to.
+    """
     state = _latents_only(state, spec)
     context = torch.cat([block.latents for block in state.blocks], dim=-1) if state.blocks else target.x[..., :0]
+    if dit.config.input_concat_dim:
+        return Opened(state, _inpainting(dit, context, told, frames=target.x.shape[-1]))
     draw = target.context_noise
     assert draw is not None, "outpainting noises its context"
 
@@ -113,6 +120,19 @@ def _outpaint(dit: DiT, state: StreamState, told: Told, target: Target, spec: Bl
         return out[..., context.shape[-1] :].float()
 
     return Opened(state, velocity)
+
+
+def _inpainting(dit: DiT, context: Tensor, told: Told, *, frames: int) -> Velocity:
+    """The velocity of a whole window of `frames`, whose first frames are given as the clean `context` (`b c s`)."""
+    marked = torch.cat([torch.ones_like(context[:, :1]), context], dim=1)
+    given = _branched(F.pad(marked, (0, frames - context.shape[-1])), told)
+
+    def velocity(x: Tensor, t: float) -> Tensor:
+        return dit.offline(
+            _branched(x, told), _levels(x, t, told), prompt=told.prompt, global_cond=told.global_cond, given=given
+        ).float()
+
+    return velocity
 
 
 def _latents_only(state: StreamState, spec: BlockSpec) -> StreamState:

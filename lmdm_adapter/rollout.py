@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -65,8 +65,8 @@ def rolled_block(
     """`next_block` for training: it tells the last step's input, and may leave after denoise step `exit_step`."""
     frames = spec.block_frames if frames is None else frames
     _refuse_unfit(frames, controls, spec)
-    rows = _rows_of(dit, state, draw)
-    shape = (dit.config.io_channels, target_frames(state, frames, spec))
+    rows, span = _rows_of(dit, state, draw), denoised_span(dit, state, frames, spec)
+    shape = (dit.config.io_channels, span.frames)
     x = rows(0, "denoise", shape)
     levels = noise_levels(sampling.steps, dit.config.objective)
 
@@ -79,8 +79,8 @@ def rolled_block(
         block.velocity, x, sampling=sampling, objective=dit.config.objective,
         fresh_noise=lambda step: rows(step, "denoise", shape), exit_step=exit_step,
     )  # fmt: skip
-    latents = done.denoised[..., :frames]
-    return Rolled(latents, played(block.state, latents, controls), done.x_t[..., :frames], done.t)
+    latents = done.denoised[..., span.block]
+    return Rolled(latents, played(block.state, latents, controls), done.x_t[..., span.block], done.t)
 
 
 def played(state: StreamState, latents: Tensor, controls: Tensor | None) -> StreamState:
@@ -102,7 +102,7 @@ def block_velocity(
     frames = spec.block_frames if frames is None else frames
     _refuse_unfit(frames, controls, spec)
     rows = _rows_of(dit, state, draw)
-    x = rows(0, "denoise", (dit.config.io_channels, target_frames(state, frames, spec)))
+    x = rows(0, "denoise", (dit.config.io_channels, denoised_span(dit, state, frames, spec).frames))
     target = Target(x, controls, lambda _t, shape: rows(0, "context", shape), fused=False)
     block = opened(dit, state, told, target, spec=spec)
     return lambda x, t: combined(block.velocity(x, t), told.guidance), block.state
@@ -119,12 +119,25 @@ def _rows_of(dit: DiT, state: StreamState, draw: Noise) -> Callable[[int, str, t
     return rows
 
 
-def target_frames(state: StreamState, frames: int, spec: BlockSpec) -> int:
-    """Frames denoised together: the block, but outpainting always fills the window that the stock model knows."""
+@dataclass(frozen=True)
+class Span:
+    """Frames that are denoised together, and which of them are the block."""
+
+    frames: int
+    block: slice
+
+
+def denoised_span(dit: DiT, state: StreamState, frames: int, spec: BlockSpec) -> Span:
+    """The block alone, but outpainting always fills the window that the stock model knows.
+
+    An inpainting model denoises the context as well, as its host does; what becomes of it there is dropped.
+    """
     if spec.regime != "outpaint":
-        return frames
+        return Span(frames, slice(0, frames))
     context = sum(block.frames for block in (state.blocks + state.pending)[-spec.context_blocks :])
-    return max(frames, spec.context_frames + spec.block_frames - context)
+    new = max(frames, spec.context_frames + spec.block_frames - context)
+    first = context if dit.config.input_concat_dim else 0
+    return Span(first + new, slice(first, first + frames))
 
 
 def _refuse_unfit(frames: int, controls: Tensor | None, spec: BlockSpec) -> None:

@@ -10,7 +10,7 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.fields import from_json, typed
 from lmdm_adapter.network.conditioners import ConditionerConfig
 from lmdm_adapter.network.model import NetworkConfig
-from lmdm_adapter.spec import BlockSpec, Sampling
+from lmdm_adapter.spec import BlockSpec, Regime, Sampling
 
 FORMAT_VERSION = 1
 CONTEXT_CONTROLS = ("context_mask", "context_latents")
@@ -22,7 +22,8 @@ class LmdmSection:
     """Settings of a live model, written to and read from the host's config file.
 
     `spec` is None for an offline checkpoint that only declares conditioners; `seconds_total` overrides the window's
-    length as the number conditioning; `trained_steps` counts fine-tuning steps (0 = converted, not trained).
+    length as the number conditioning; `trained_steps` counts fine-tuning steps (0 = converted, not trained),
+    and `trained_regime` is the regime that they were for; None is that of `spec`.
     """
 
     spec: BlockSpec | None = None
@@ -31,6 +32,7 @@ class LmdmSection:
     conditioners: tuple[ConditionerConfig, ...] = ()
     seconds_total: float | None = None
     trained_steps: int = 0
+    trained_regime: Regime | None = None
 
     def __post_init__(self) -> None:
         if self.seconds_total is not None and not 0.0 <= self.seconds_total <= MAX_SECONDS:
@@ -46,7 +48,24 @@ class LmdmSection:
             "conditioners": [conditioner.to_json() for conditioner in self.conditioners],
             "seconds_total": self.seconds_total,
             "trained_steps": self.trained_steps,
+            "trained_regime": self.trained_regime,
         }
+
+    def in_regime(self, regime: Regime) -> LmdmSection:
+        """The same model played in another regime; it remembers which one it was trained for."""
+        assert self.spec is not None, "only live models have a regime"
+        own = self.trained_regime or self.spec.regime
+        trained = None if own == regime else own
+        return replace(self, spec=replace(self.spec, regime=regime), trained_regime=trained)
+
+    @property
+    def own_steps(self) -> int:
+        """Fine-tuning steps in the regime of `spec`."""
+        return self.trained_steps if self.trained_regime is None else 0
+
+    def fine_tuned(self, steps: int) -> LmdmSection:
+        """The section after `steps` more in the regime of `spec`; those for another regime do not count any more."""
+        return replace(self, trained_steps=self.own_steps + steps, trained_regime=None)
 
     @staticmethod
     def read(config: Mapping[str, Any]) -> LmdmSection:

@@ -1,4 +1,4 @@
-"""Sound files as audio: whatever soundfile reads, all else through ffmpeg where it is installed; rates and channels."""
+"""Sound files as audio: whatever soundfile reads, all else through ffmpeg where it is installed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.errors import LmdmError
 
 # Some headers only estimate the length; a file that misses more than this share of it was cut off.
 LONGEST_MISSING_SHARE = 0.02
-# A header that asks for more is broken, and would fill the memory.
-LARGEST_RATIO = 256.0
 
 
 def read_audio(path: str | os.PathLike[str]) -> Audio:
@@ -38,26 +35,6 @@ def read_audio(path: str | os.PathLike[str]) -> Audio:
     except soundfile.SoundFileError as error:
         audio = _through_ffmpeg(place, path, reason=sound_reason(error))
     return _checked(audio, path)
-
-
-def fitted(audio: Audio, *, sample_rate: int, channels: int) -> Audio:
-    """`audio` at another rate (band-limited) and with other channels: the mean of all of them, or copies of one.
-
-    Raises LmdmError for a rate too far away, and where it has more channels than are asked for and those are more than
-    one: who is who, a file does not say.
-    """
-    if not 1 / LARGEST_RATIO <= sample_rate / audio.sample_rate <= LARGEST_RATIO:
-        raise LmdmError(f"Sound at {audio.sample_rate} Hz cannot be resampled to {sample_rate} Hz; export it again.")
-    samples = audio.samples
-    if channels == 1:
-        samples = samples.mean(axis=0, keepdims=True)
-    elif audio.channels == 1:
-        samples = np.repeat(samples, channels, axis=0)
-    elif audio.channels != channels:
-        raise LmdmError(f"The sound has {audio.channels} channels and {channels} are needed; mix it down first.")
-    if audio.sample_rate != sample_rate:
-        samples = soxr.resample(samples.T, audio.sample_rate, sample_rate).T
-    return Audio(samples, sample_rate)
 
 
 def sound_reason(error: BaseException) -> str:

@@ -32,6 +32,28 @@ def refused(place: Path | str, around: Path) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("index", "says"),
+    [('{"_class_name": "StableAudioPipeline"}', r"diffusers \(StableAudioPipeline\)"), ("[]", "unknown pipeline"),
+     ("not json", "cannot be read")],
+)  # fmt: skip
+def test_folders_of_diffusers_are_refused_by_that_name(tmp_path: Path, index: str, says: str) -> None:
+    """The whole folder, a part of it, or a weight file in a part."""
+    (tmp_path / "model_index.json").write_text(index)
+    part = tmp_path / "transformer" / "diffusion_pytorch_model.safetensors"
+    part.parent.mkdir()
+    save_file({"weight": torch.zeros(1)}, part)
+    for place in (tmp_path, part.parent, part):
+        with pytest.raises(LmdmError, match=f"{says}.*model_config.json"):
+            load(place)
+
+
+def test_a_repository_with_both_formats_is_the_original_one(tmp_path: Path) -> None:
+    folder = save_live(tmp_path / "model")
+    (folder / "model_index.json").write_text("{}")
+    assert load(folder).spec == tiny_live().spec
+
+
 def test_saving_takes_nobodys_files(tmp_path: Path) -> None:
     folder = save_live(tmp_path / "model")
     (folder / "notes.txt").write_text("mine")

@@ -112,8 +112,8 @@ def bad_primes(folder: Path) -> dict[str, Path]:
         "cannot be read as sound": folder / "text.wav",
         "holds no samples": folder / "empty.wav",
         "NaN": folder / "nan.wav",
-        "44100 Hz": write_noise(folder / "rate.wav", sample_rate=44100),
-        "2 channels": write_noise(folder / "stereo.wav", channels=2),
+        "at least one block, ": write_noise(folder / "rate.wav", sample_rate=44100),
+        "cannot be resampled": write_noise(folder / "slow.wav", sample_rate=1),
         "at least one block": write_noise(folder / "short.wav", samples=int(BLOCK_SECONDS * 1000) - 1),
         "is a folder": folder,
     }

@@ -123,6 +123,21 @@ def test_t5_padding_is_zero_and_a_lent_encoder_is_used():
     assert not conditioner.state_dict()
 
 
+def test_t5_takes_any_text_that_python_holds():
+    """Also the stand-ins for bytes that are no text, which tokenizers refuse."""
+    asked = []
+
+    def tokenizer(prompts, *, max_length, **_):
+        asked.extend(prompts)
+        return {"input_ids": torch.ones(len(prompts), max_length, dtype=torch.long),
+                "attention_mask": torch.ones(len(prompts), max_length)}  # fmt: skip
+
+    conditioner = T5Conditioner(768, max_length=3)
+    conditioner.encoder = TextEncoder(tokenizer, CountingEncoder())
+    conditioner(["caf\udcff house", "naïve 🎹"], "cpu")
+    assert asked == ["caf? house", "naïve 🎹"]
+
+
 def test_prompts_read_as_known_phrases_and_tempos():
     assert read_prompt("124 BPM house in A minor", WORDS) == (124.0, "house", "a minor")
     assert read_prompt("92.5bpm, F# major; four-on-the-floor", WORDS) == (92.5, "f# major", "four on the floor")

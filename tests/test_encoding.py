@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.sound_file import fitted, read_audio
+from lmdm_adapter.resampling import fitted
+from lmdm_adapter.sound_file import read_audio
 from lmdm_adapter.training import encoding
 from lmdm_adapter.training.encoding import encode_folder
 from lmdm_adapter.training.latent_folder import read_latents

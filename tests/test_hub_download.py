@@ -65,6 +65,15 @@ def test_what_cannot_be_had_is_one_sentence(tmp_path: Path, name: str, says: str
     assert "Traceback" not in refused.stderr and not (tmp_path / "home" / "out.wav").exists()
 
 
+def test_a_repository_of_diffusers_is_told_apart(tmp_path: Path) -> None:
+    for folder in ("home", "model"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "model" / "model_index.json").write_text('{"_class_name": "StableAudioPipeline"}')
+    with serving(tmp_path / "model") as hub:
+        refused = lmdm(hub, tmp_path / "home", *PLAY, "owner/little")
+    assert refused.returncode == 1 and "diffusers (StableAudioPipeline)" in refused.stderr, refused.stderr
+
+
 def test_a_checkpoint_in_a_ckpt_file_is_downloaded_too(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     folder = save_offline(tmp_path / "model")

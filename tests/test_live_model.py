@@ -108,13 +108,13 @@ def test_a_primed_stream_differs_from_a_cold_one() -> None:
 @pytest.mark.parametrize(
     ("prefix", "says"),
     [
-        (sound(1.0, sample_rate=2000), "2000 Hz"),
-        (sound(1.0, channels=2), "2 channels"),
+        (sound(0.02, sample_rate=2000), "at least one block"),
+        (sound(1.0, sample_rate=2_000_000), "2000000 Hz"),
         (sound(0.0), "empty"),
         (sound(0.01), "at least one block"),
         (Audio(np.full((1, 500), np.nan), SAMPLE_RATE), "NaN"),
     ],
-    ids=["rate", "channels", "empty", "short", "nan"],
+    ids=["short at another rate", "rate", "empty", "short", "nan"],
 )
 def test_an_unfit_prefix_is_refused(prefix: Audio, says: str) -> None:
     with pytest.raises(lmdm.LmdmError, match=says):

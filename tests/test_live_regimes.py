@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,22 @@ def test_another_regime_shares_weights_and_plays_other_music() -> None:
     assert other.network is live.network and live.with_regime("block-causal") is live
     assert other.spec.regime == "encoder-decoder" and live.spec.regime == "block-causal"
     assert not np.array_equal(played(live), played(other))
+
+
+def test_a_model_remembers_the_regime_it_was_trained_for(tmp_path: Path) -> None:
+    """There and back again, through a third one and through the disk; steps in another regime start anew."""
+    live = tiny_live()
+    live = replace(live, section=live.section.fine_tuned(5))
+    other = live.with_regime("encoder-decoder")
+    assert live.trained and not other.trained
+    other.save(tmp_path / "other")
+    for away in (other, other.with_regime("outpaint"), lmdm.load(tmp_path / "other")):
+        back = away.with_regime("block-causal")
+        assert back.trained and back.section == live.section
+        assert not away.with_regime("encoder-decoder").trained
+    assert other.section.fine_tuned(3).own_steps == 3 and live.section.fine_tuned(3).own_steps == 8
+    untrained = tiny_live().with_regime("encoder-decoder").with_regime("block-causal")
+    assert not untrained.trained and untrained.section == tiny_live().section
 
 
 @pytest.mark.parametrize("regime", ["encoder-decoder", "outpaint"])

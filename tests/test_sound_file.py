@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from lmdm_adapter.audio import Audio
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.sound_file import fitted, read_audio
+from lmdm_adapter.sound_file import read_audio
 
 RATE = 8000
 
@@ -29,35 +28,6 @@ def stand_in_for_ffmpeg(folder: Path, monkeypatch: pytest.MonkeyPatch, *, body: 
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
     return program
-
-
-def test_a_tone_keeps_its_pitch_and_level_at_another_rate() -> None:
-    there = fitted(Audio(tone(440.0, sample_rate=44100)[None], 44100), sample_rate=RATE, channels=1)
-    middle = slice(400, -400)
-    assert there.sample_rate == RATE and there.samples.shape == (1, RATE // 2)
-    assert np.abs(there.samples[0] - tone(440.0))[middle].max() < 1e-3
-    assert np.abs(there.samples[0] - tone(450.0))[middle].max() > 0.1
-
-
-def test_what_a_rate_cannot_carry_is_taken_out() -> None:
-    high = fitted(Audio(tone(6000.0, sample_rate=44100)[None], 44100), sample_rate=RATE, channels=1)
-    assert np.abs(high.samples[0, 400:-400]).max() < 1e-3
-
-
-@pytest.mark.parametrize("sample_rate", [1, 10_000_000])
-def test_rates_that_no_header_means_are_refused(sample_rate: int) -> None:
-    with pytest.raises(LmdmError, match=f"at {sample_rate} Hz cannot be resampled"):
-        fitted(Audio(tone(440.0)[None], sample_rate), sample_rate=RATE, channels=1)
-
-
-def test_channels_are_averaged_or_copied() -> None:
-    stereo = Audio(np.stack([tone(100.0), tone(300.0)]), RATE)
-    assert np.allclose(fitted(stereo, sample_rate=RATE, channels=1).samples, stereo.samples.mean(0, keepdims=True))
-    assert np.array_equal(fitted(stereo, sample_rate=RATE, channels=2).samples, stereo.samples)
-    copied = fitted(Audio(stereo.samples[:1], RATE), sample_rate=RATE, channels=2).samples
-    assert np.array_equal(copied, stereo.samples[[0, 0]])
-    with pytest.raises(LmdmError, match="6 channels and 2 are needed"):
-        fitted(Audio(np.repeat(stereo.samples, 3, axis=0), RATE), sample_rate=RATE, channels=2)
 
 
 def test_a_file_that_ends_early_is_named(tmp_path: Path) -> None:

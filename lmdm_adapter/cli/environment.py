@@ -68,7 +68,7 @@ class Environment:
 
     @property
     def generation(self) -> str | None:
-        """The host's generation: G0 is too old to be read, G1 is 0.0.19, G2 has other networks."""
+        """The host's generation: G0 is too old to be read, G1 is 0.0.19, G2 has other networks besides."""
         version = self.version(STABLE_AUDIO_TOOLS)
         if version is None:
             return "G2" if "stable-audio-3" in self.packages else None

@@ -112,6 +112,7 @@ def _network_details(network: Network) -> dict[str, Any]:
         },
         "sample_rate_hz": config.sample_rate,
         **_codec_details(network),
+        "inpainting_inputs": bool(config.dit.input_concat_dim),
         "trained_seconds": None if config.sample_size is None else config.sample_size / config.sample_rate,
         "conditioners": {conditioner.id: conditioner.type for conditioner in config.conditioners},
         "cross_attention": list(config.cross_ids),
@@ -139,7 +140,7 @@ def _live_details(section: LmdmSection, codec: Codec | None) -> dict[str, Any]:
     details: dict[str, Any] = {
         "spec": spec.to_json(),
         "sampling": section.sampling.to_json(),
-        "trained_steps": section.trained_steps,
+        "trained_steps": section.own_steps,
     }
     if codec is None:
         return details

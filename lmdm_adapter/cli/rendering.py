@@ -19,6 +19,7 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.evaluation.memory import rss_bytes
 from lmdm_adapter.io.atomic import require_writable
 from lmdm_adapter.io.files import AudioWriter, require_audio_target, write_json
+from lmdm_adapter.resampling import fitted, fitting_line
 from lmdm_adapter.sound_file import read_audio
 from lmdm_adapter.spec import Regime, Sampling
 
@@ -69,7 +70,8 @@ def require_seconds(seconds: float) -> None:
 def render(request: Request, *, notice: Callable[[str], None] = lambda line: None) -> StreamReport:
     """Load, play, write, report. Raises LmdmError for whatever the user can mend, and leaves no file behind then.
 
-    `notice` gets a line about quality where the model was not made for the regime.
+    `notice` gets a line about quality where the model was not made for the regime, and one where `prime` had to be
+    resampled or mixed.
     """
     prime = None if request.prime is None else read_audio(request.prime)
     began = time.perf_counter()
@@ -78,6 +80,8 @@ def render(request: Request, *, notice: Callable[[str], None] = lambda line: Non
     load_seconds = time.perf_counter() - began
     if request.regime is not None and not live.trained:
         notice(f"{request.model} was not trained for the regime {request.regime}; expect rougher music.")
+    if prime is not None:
+        prime = _fitted(prime, live, notice)
     sampling = _sampling(live.sampling, request)
     pieces = live.stream(
         request.prompt, request.seconds, seed=request.seed, prime=prime, sampling=sampling,
@@ -91,6 +95,15 @@ def render(request: Request, *, notice: Callable[[str], None] = lambda line: Non
     if request.json is not None:
         write_json(request.json, report.to_json())
     return report
+
+
+def _fitted(prime: Audio, live: LiveModel, notice: Callable[[str], None]) -> Audio:
+    """The prefix at the model's rate and channels; `notice` gets a line where it had others."""
+    wanted = {"sample_rate": live.codec.sample_rate, "channels": live.codec.channels}
+    fitting = fitted(prime, **wanted)
+    if fitting is not prime:
+        notice(fitting_line(prime, **wanted))
+    return fitting
 
 
 def _write(pieces: Iterable[Audio], request: Request, live: LiveModel) -> tuple[list[BlockTiming], int]:

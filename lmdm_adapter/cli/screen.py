@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.status import Status
-from rich.table import Table
+from rich.table import Column, Table
 
 
 def say(text: str) -> None:
@@ -22,7 +22,7 @@ def say(text: str) -> None:
 def block_progress() -> Progress:
     """A bar in seconds of audio; tasks carry the fields `block_ms` and `factor`."""
     return Progress(
-        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=40)),
         BarColumn(),
         TextColumn("{task.completed:.1f} of {task.total:.1f} s"),
         TextColumn("block {task.fields[block_ms]:.0f} ms"),

@@ -28,7 +28,7 @@ def stream(
     out: Annotated[Path, typer.Option("--out", "-o", help="Sound file to write, .wav or .flac.")] = Path("out.wav"),
     prime: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--prime", help="Continue from the end of this sound file."),
+        typer.Option("--prime", help="Continue from the end of this sound file, of any rate."),
     ] = None,
     seed: SeedOption = 0,
     steps: Annotated[

@@ -25,9 +25,9 @@ def condition(network: Network, controls: Controls, *, window_seconds: float, de
     """
     settings = {"seconds_start": 0.0, "seconds_total": window_seconds, **dict(controls.values)}
     _refuse_unknown(network, controls.values)
-    weights = torch.tensor([weight for _, weight in controls.prompts], device=device)
+    shares = torch.tensor(controls.shares, device=device)
     encoded = _encode(network, [text for text, _ in controls.prompts], settings, device)
-    mixed = {name: _weighted_mean(features, weights) for name, (features, _) in encoded.items()}
+    mixed = {name: _weighted_mean(features, shares) for name, (features, _) in encoded.items()}
     cross = _joined(mixed, network.config.cross_ids, dim=1)
     null_cross = None
     if controls.negative_prompt is not None and cross is not None:
@@ -50,10 +50,9 @@ def _encode(network: Network, texts: list[str], settings: Mapping[str, float], d
     return network.conditioners(rows, device)
 
 
-def _weighted_mean(features: Tensor, weights: Tensor) -> Tensor:
-    """`p m d` features of `p` prompts to their weighted mean `1 m d`."""
-    shares = (weights / weights.sum()).to(features.dtype)
-    return torch.einsum("p, p m d -> m d", shares, features)[None]
+def _weighted_mean(features: Tensor, shares: Tensor) -> Tensor:
+    """`p m d` features of `p` prompts, by their shares of 1, to their weighted mean `1 m d`."""
+    return torch.einsum("p, p m d -> m d", shares.to(features.dtype), features)[None]
 
 
 def _joined(features: Mapping[str, Tensor], ids: tuple[str, ...], *, dim: int) -> Tensor | None:

@@ -14,7 +14,7 @@ class Controls:
 
     `prompts` are (text, weight) pairs, mixed by their weighted mean; `negative_prompt` replaces the empty null branch
     of guidance; `values` overrides number conditioners by id, e.g. (("seconds_total", 30.0),).
-    Raises LmdmError for no prompt, or weights that are negative, not finite or all zero.
+    Raises LmdmError for no prompt, one that is no text, or weights that are negative, not finite or all zero.
     """
 
     prompts: tuple[tuple[str, float], ...] = (("", 1.0),)
@@ -22,9 +22,19 @@ class Controls:
     values: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
+        for text in (*(text for text, _ in self.prompts), self.negative_prompt or ""):
+            if not isinstance(text, str):
+                raise LmdmError(f"A prompt must be text, got {text!r}.")
         weights = [weight for _, weight in self.prompts]
         if not weights or not all(math.isfinite(w) and w >= 0 for w in weights) or sum(weights) <= 0:
             raise LmdmError(f"Prompt weights must be finite, not negative, and not all zero; got {weights}.")
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The weights of the prompts, as shares of 1; neither huge nor tiny weights are lost."""
+        largest = max(weight for _, weight in self.prompts)
+        scaled = [weight / largest for _, weight in self.prompts]
+        return tuple(weight / sum(scaled) for weight in scaled)
 
     @staticmethod
     def of(prompt: str | Controls) -> Controls:

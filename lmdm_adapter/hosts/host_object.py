@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.hosts.stable_audio_tools import refuse_other_inputs
 from lmdm_adapter.network.conditioners import ConditionerConfig
 from lmdm_adapter.network.dit import DiTConfig
 from lmdm_adapter.network.model import Network, NetworkConfig
 from lmdm_adapter.network.oobleck import OobleckConfig
 from lmdm_adapter.network.text import T5_WIDTHS, T5Conditioner, TextEncoder
+from lmdm_adapter.network.transformer import NORM_EPS
 
 WRAPPER_ATTRIBUTES = ("model", "conditioner", "io_channels", "sample_rate", "cross_attn_cond_ids", "global_cond_ids")
 
@@ -43,16 +45,18 @@ def _is_weight_norm(module: nn.Module) -> bool:
 def network_config_of(host: Any) -> NetworkConfig:
     """Everything that `build` needs and tensors do not show, from the attributes of a host object.
 
-    Raises LmdmError for what the network does not know: concatenated inputs, unknown conditioners, other codecs.
+    Raises LmdmError for what the network does not know: other concatenated inputs than those of inpainting, unknown
+    conditioners, other codecs.
     """
-    for name in ("input_concat_ids", "prepend_cond_ids"):
-        if getattr(host, name):
-            raise LmdmError(f"A host with {name}={getattr(host, name)} is not supported.")
+    if host.prepend_cond_ids:
+        raise LmdmError(f"A host with prepend_cond_ids={host.prepend_cond_ids} is not supported.")
+    dit = _dit_config_of(host)
+    refuse_other_inputs(host.input_concat_ids, dit)
     codec, scale = _codec_of(host.pretransform)
     conditioners = tuple(_conditioner_of(name, module) for name, module in host.conditioner.conditioners.items())
     widths = {module.output_dim for module in host.conditioner.conditioners.values()}
     return NetworkConfig(
-        dit=_dit_config_of(host), sample_rate=int(host.sample_rate), codec=codec, codec_scale=scale,
+        dit=dit, sample_rate=int(host.sample_rate), codec=codec, codec_scale=scale,
         conditioners=conditioners, cond_dim=max(widths, default=0),
         default_keys=tuple(host.conditioner.default_keys.items()),
         cross_ids=tuple(host.cross_attn_cond_ids), global_ids=tuple(host.global_cond_ids),
@@ -61,6 +65,8 @@ def network_config_of(host: Any) -> NetworkConfig:
 
 def _dit_config_of(host: Any) -> DiTConfig:
     dit = host.model.model
+    if not hasattr(dit, "transformer"):
+        raise LmdmError(f"A host whose network is a {type(dit).__name__} cannot stream; a DiffusionTransformer can.")
     _refuse_other_transformers(dit)
     layers, tensors = dit.transformer.layers, dit.state_dict()
     width = tensors["to_timestep_embed.2.weight"].shape[0]
@@ -71,17 +77,18 @@ def _dit_config_of(host: Any) -> DiTConfig:
         project_cond_tokens=cross is None or cross.shape[0] == width,
         global_cond_dim=0 if global_cond is None else global_cond.shape[1],
         project_global_cond=True, qk_norm=layers[0].self_attn.qk_norm, objective=host.diffusion_objective,
+        input_concat_dim=dit.input_concat_dim,
     )  # fmt: skip
 
 
 def _refuse_other_transformers(dit: Any) -> None:
     """Refuse options that leave no trace in tensor names, and would change the arithmetic silently."""
-    transformer, attention = dit.transformer, dit.transformer.layers[0].self_attn
+    transformer, layer = dit.transformer, dit.transformer.layers[0]
     found = {
-        "global_cond_type": (dit.global_cond_type, "prepend"), "timestep_cond_type": (dit.timestep_cond_type, "global"),
-        "patch_size": (dit.patch_size, 1), "causal": (transformer.causal, False),
-        "sliding_window": (transformer.sliding_window, None), "differential": (attention.differential, False),
-        "feat_scale": (attention.feat_scale, False),
+        "timestep_cond_type": (dit.timestep_cond_type, "global"), "patch_size": (dit.patch_size, 1),
+        "causal": (transformer.causal, False), "sliding_window": (transformer.sliding_window, None),
+        "feat_scale": (layer.self_attn.feat_scale, False), "norm": (type(layer.pre_norm).__name__, "LayerNorm"),
+        "norm_kwargs.eps": (getattr(layer.pre_norm, "eps", NORM_EPS), NORM_EPS),
     }  # fmt: skip
     for name, (value, supported) in found.items():
         if value != supported:
@@ -104,6 +111,8 @@ def _conditioner_of(name: str, module: Any) -> ConditionerConfig:
 def _t5_settings(module: Any) -> dict[str, Any]:
     if module.enable_grad:
         raise LmdmError("A T5 conditioner with enable_grad carries its own T5 weights, which is not supported.")
+    if getattr(module, "padding_mode", "zero") != "zero":  # 0.0.19 has no such attribute, and pads with zeros
+        raise LmdmError(f"A T5 conditioner with padding_mode={module.padding_mode!r} is not supported; only 'zero' is.")
     name = module.model.config.name_or_path
     if name not in T5_WIDTHS:
         raise LmdmError(f"The host does not say which T5 it uses (its name is {name!r}); pass config=model_config.")

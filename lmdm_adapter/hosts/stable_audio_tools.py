@@ -1,13 +1,20 @@
-"""stable-audio-tools 0.0.19: its `model_config.json`, read strictly."""
+"""stable-audio-tools: its `model_config.json` for networks of 0.0.19, read strictly."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.fields import from_json
+from lmdm_adapter.hosts.generation import (
+    LATER_ATTENTION_OPTIONS,
+    LATER_CONDITIONER_OPTIONS,
+    LATER_DIFFUSION_OPTIONS,
+    LATER_DIT_OPTIONS,
+    refuse_later_config,
+)
 from lmdm_adapter.hosts.section import Section
 from lmdm_adapter.network.conditioners import ConditionerConfig
 from lmdm_adapter.network.dit import DiTConfig
@@ -20,26 +27,32 @@ MODEL_TYPES = ("diffusion_cond", "diffusion_cond_inpaint")
 
 # Options whose only supported value is the one given here; hosts have others that would change the arithmetic.
 FIXED_DIT_OPTIONS: ConfigDict = {
-    "transformer_type": "continuous_transformer", "global_cond_type": "prepend", "timestep_cond_type": "global",
-    "timestep_embed_dim": None, "patch_size": 1, "input_concat_dim": 0, "prepend_cond_dim": 0, "causal": False,
+    "transformer_type": "continuous_transformer", "timestep_cond_type": "global",
+    "timestep_embed_dim": None, "patch_size": 1, "prepend_cond_dim": 0, "causal": False,
     "rotary_pos_emb": True, "conformer": False, "use_sinusoidal_emb": False, "use_abs_pos_emb": False,
-    "num_memory_tokens": 0, "sliding_window": None, "final_cross_attn_ix": -1, "remove_norms": False,
+    "sliding_window": None, "final_cross_attn_ix": -1, "remove_norms": False,
     "layer_scale": False, "add_rope": False, "ff_kwargs": {}, "norm_kwargs": {},
+    **LATER_DIT_OPTIONS,
 }  # fmt: skip
 DIT_OPTIONS = ("io_channels", "embed_dim", "depth", "num_heads", "cond_token_dim", "project_cond_tokens",
-               "global_cond_dim", "project_global_cond")  # fmt: skip
+               "global_cond_dim", "project_global_cond", "input_concat_dim")  # fmt: skip
 IGNORED_DIT_OPTIONS = ("zero_init_branch_outputs", "abs_pos_emb_max_length")  # initialisation only; of a refused option
 CONDITIONING_ROUTES = ("cross_attention_cond_ids", "global_cond_ids")
-FIXED_ATTENTION_OPTIONS: ConfigDict = {"differential": False, "feat_scale": False}
-FIXED_DIFFUSION_OPTIONS: ConfigDict = {"type": "dit", "input_concat_ids": [], "prepend_cond_ids": []}
+FIXED_ATTENTION_OPTIONS: ConfigDict = {"feat_scale": False, **LATER_ATTENTION_OPTIONS}
+FIXED_DIFFUSION_OPTIONS: ConfigDict = {"type": "dit", "prepend_cond_ids": [], **LATER_DIFFUSION_OPTIONS}
+# They bend the host's own schedule; ours is a list of levels.
+SCHEDULE_OPTIONS = ("distribution_shift_options", "sampling_distribution_shift_options",
+                    "use_effective_length_for_schedule")  # fmt: skip
+INPAINTING_IDS = ("inpaint_mask", "inpaint_masked_input")
 
 
 def network_config(config: ConfigDict) -> NetworkConfig:
     """The network that a `model_config.json` of stable-audio-tools describes.
 
     The top-level sections "training" and "lmdm" are not its business. Raises LmdmError for a key or option that is
-    missing, unknown or not supported, by name.
+    missing, unknown or not supported, by name, and by that of its generation where it is a later one.
     """
+    refuse_later_config(config)
     top = Section("model_config", config)
     top.skip("training", "lmdm")
     model_type = top.take("model_type", str)
@@ -57,8 +70,9 @@ def _model_config(model: Section, *, sample_rate: int, sample_size: int | None, 
     diffusion = model.section("diffusion")
     dit = _dit_config(diffusion.section("config"), objective=diffusion.take_or("diffusion_objective", "v", str))
     cross_ids, global_ids = (diffusion.take_or(key, (), tuple[str, ...]) for key in CONDITIONING_ROUTES)
+    refuse_other_inputs(diffusion.take_or("input_concat_ids", (), tuple[str, ...]), dit)
     diffusion.fixed(FIXED_DIFFUSION_OPTIONS)
-    diffusion.skip("distribution_shift_options")  # bends the host's own schedule; ours is a list of levels
+    diffusion.skip(*SCHEDULE_OPTIONS)
     diffusion.finish()
     if model.take("io_channels", int) != dit.io_channels:
         raise LmdmError("model.io_channels and model.diffusion.config.io_channels differ.")
@@ -85,6 +99,15 @@ def _dit_config(section: Section, *, objective: str) -> DiTConfig:
     return from_json(DiTConfig, {**shape, "qk_norm": qk_norm, "objective": objective})
 
 
+def refuse_other_inputs(ids: Sequence[str], dit: DiTConfig) -> None:
+    """Raise LmdmError unless what is concatenated to the latents is nothing, or the mask and latents of inpainting."""
+    if ids and tuple(ids) != INPAINTING_IDS:
+        other = next((name for name in ids if name not in INPAINTING_IDS), ", ".join(ids))
+        raise LmdmError(f"input_concat_ids with {other!r} is not supported; only {list(INPAINTING_IDS)} is, in order.")
+    if bool(ids) != bool(dit.input_concat_dim):
+        raise LmdmError(f"input_concat_ids {list(ids)} and input_concat_dim {dit.input_concat_dim} do not go together.")
+
+
 def _conditioning(section: Section) -> tuple[tuple[ConditionerConfig, ...], int, tuple[tuple[str, str], ...]]:
     if not section.left:
         return (), 0, ()
@@ -98,9 +121,9 @@ def _conditioning(section: Section) -> tuple[tuple[ConditionerConfig, ...], int,
 
 
 def _conditioner(entry: Section) -> ConditionerConfig:
-    built = ConditionerConfig(entry.take("id", str), entry.take("type", str), dict(entry.take_or("config", {}, dict)))
+    name, kind, settings = entry.take("id", str), entry.take("type", str), entry.take_or("config", {}, dict)
     entry.finish()
-    return built
+    return ConditionerConfig(name, kind, {k: v for k, v in settings.items() if k not in LATER_CONDITIONER_OPTIONS})
 
 
 def _pretransform(section: Section, channels: int) -> tuple[OobleckConfig | None, float]:

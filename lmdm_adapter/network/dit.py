@@ -24,9 +24,10 @@ TIMESTEP_FEATURES = 256
 class DiTConfig:
     """Shape of a DiT with prefix-token conditioning; field names follow the host's config.
 
-    `frame_controls` lists (name, channels) of what `to_input_add_embed` takes, mask and context latents first;
-    it is empty for an offline checkpoint, which has no such projection. `split_qkv` says that self-attention lies on
-    disk as `to_q` and `to_kv`.
+    `input_concat_dim` is 0, or 1 + `io_channels` for an inpainting model, whose input layer also takes a mask and the
+    latents that are given. `frame_controls` lists (name, channels) of what `to_input_add_embed` takes, mask and context
+    latents first; it is empty for an offline checkpoint, which has no such projection. `split_qkv` says that
+    self-attention lies on disk as `to_q` and `to_kv`.
     """
 
     io_channels: int
@@ -39,6 +40,7 @@ class DiTConfig:
     project_global_cond: bool = True
     qk_norm: str = "none"
     objective: Objective = "rectified_flow"
+    input_concat_dim: int = 0
     frame_controls: tuple[tuple[str, int], ...] = ()
     split_qkv: bool = False
 
@@ -55,6 +57,11 @@ class DiTConfig:
             raise LmdmError(
                 f"Heads must be at least {MIN_ROTARY_WIDTH} wide for rotary positions; "
                 f"{self.num_heads} heads of {self.embed_dim // self.num_heads} are not."
+            )
+        if self.input_concat_dim not in (0, 1 + self.io_channels):
+            raise LmdmError(
+                f"input_concat_dim {self.input_concat_dim} is not supported; an inpainting model has "
+                f"{1 + self.io_channels} (a mask and {self.io_channels} latent channels), others 0."
             )
         if self.frame_controls and [c for _, c in self.frame_controls[:2]] != [1, self.io_channels]:
             raise LmdmError(
@@ -96,7 +103,7 @@ class DiT(nn.Module):
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
         self.config = config
-        width = config.embed_dim
+        width, inputs = config.embed_dim, config.io_channels + config.input_concat_dim
         self.timestep_features = FourierFeatures(TIMESTEP_FEATURES)
         self.to_timestep_embed = _mlp(TIMESTEP_FEATURES, width, bias=True)
         if config.cond_token_dim:
@@ -105,11 +112,11 @@ class DiT(nn.Module):
             global_width = width if config.project_global_cond else config.global_cond_dim
             self.to_global_embed = _mlp(config.global_cond_dim, global_width, bias=False)
         self.transformer = Transformer(
-            width, config.depth, head_dim=width // config.num_heads, in_channels=config.io_channels,
+            width, config.depth, head_dim=width // config.num_heads, in_channels=inputs,
             out_channels=config.io_channels, cross_width=config.cross_width, qk_norm=config.qk_norm,
             split_qkv=config.split_qkv,
         )  # fmt: skip
-        self.preprocess_conv = nn.Conv1d(config.io_channels, config.io_channels, 1, bias=False)
+        self.preprocess_conv = nn.Conv1d(inputs, inputs, 1, bias=False)
         self.postprocess_conv = nn.Conv1d(config.io_channels, config.io_channels, 1, bias=False)
         if config.frame_controls:
             self.to_input_add_embed = nn.Linear(sum(c for _, c in config.frame_controls), width, bias=False)
@@ -128,9 +135,16 @@ class DiT(nn.Module):
             token = token + self.to_global_embed(global_cond.to(self.dtype))
         return token[:, None]
 
-    def noisy_tokens(self, x: Tensor) -> Tensor:
-        """Input projection of noisy latents, `b c n -> b n d`, as the stock model does it."""
+    def noisy_tokens(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        """Input projection of noisy latents, `b c n -> b n d`, as the stock model does it.
+
+        `given` (`b (1 + c) n`) is for inpainting models: 1 and clean latents where a frame is given, zeros where it is
+        to be made. None gives nothing.
+        """
         x = x.to(self.dtype)
+        if self.config.input_concat_dim:
+            given = x.new_zeros(x.shape[0], self.config.input_concat_dim, x.shape[-1]) if given is None else given
+            x = torch.cat([x, given.to(self.dtype)], dim=1)
         return self.transformer.project_in(rearrange(self.preprocess_conv(x) + x, "b c n -> b n c"))
 
     def target_tokens(self, x: Tensor, controls: Tensor | None) -> Tensor:
@@ -156,23 +170,25 @@ class DiT(nn.Module):
         return self.postprocess_conv(out) + out
 
     def forward(
-        self, x: Tensor, t: Tensor, *, cross: Tensor | None = None, global_cond: Tensor | None = None
-    ) -> Tensor:
+        self, x: Tensor, t: Tensor, *, cross: Tensor | None = None, global_cond: Tensor | None = None,
+        given: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """The host's own offline pass: noisy `b c n` at levels `b`, full attention, stock positions: `b c n`."""
-        return self.offline(x, t, prompt=self.prompt_keys_values(cross), global_cond=global_cond)
+        return self.offline(x, t, prompt=self.prompt_keys_values(cross), global_cond=global_cond, given=given)
 
     def offline(
-        self, x: Tensor, t: Tensor, *, prompt: Sequence[KeysValues] | None, global_cond: Tensor | None
-    ) -> Tensor:
-        """`forward` with the prompt's cross K/V, which serve many passes."""
-        return self.velocity(self.offline_hidden(x, t, prompt=prompt, global_cond=global_cond))
+        self, x: Tensor, t: Tensor, *, prompt: Sequence[KeysValues] | None, global_cond: Tensor | None,
+        given: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """`forward` with the prompt's cross K/V, which serve many passes; `given` as in `noisy_tokens`."""
+        return self.velocity(self.offline_hidden(x, t, prompt=prompt, global_cond=global_cond, given=given))
 
     def offline_hidden(
         self, x: Tensor, t: Tensor, *, prompt: Sequence[KeysValues] | None, global_cond: Tensor | None,
-        layers: int | None = None, checkpointed: bool = False,
+        given: Tensor | None = None, layers: int | None = None, checkpointed: bool = False,
     ) -> Tensor:  # fmt: skip
         """Hidden states of the frames in the offline pass, `b n d`, after `layers` layers or all of them."""
-        tokens = torch.cat([self.prefix_token(t, global_cond), self.noisy_tokens(x)], dim=1)
+        tokens = torch.cat([self.prefix_token(t, global_cond), self.noisy_tokens(x, given)], dim=1)
         rotation = self.transformer.rotary_pos_emb(torch.arange(tokens.shape[1], device=x.device))
 
         def attend(_layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

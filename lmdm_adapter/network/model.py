@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.network.conditioners import ConditionerConfig, Conditioners, build_conditioners
 from lmdm_adapter.network.dit import DiT, DiTConfig
+from lmdm_adapter.network.mismatch import refuse_mismatch
 from lmdm_adapter.network.oobleck import AudioAutoencoder, OobleckConfig
 
 CONTROL_PROJECTION = "model.model.to_input_add_embed."
@@ -101,11 +102,11 @@ def build(config: NetworkConfig, tensors: Mapping[str, Tensor]) -> Network:
     """A network whose parameters and buffers *are* `tensors`: nothing copied, renamed, missing or left over.
 
     Parameters do not require gradients; the caller's tensors keep their own flags. Raises LmdmError naming the
-    first key that is missing, unknown, of another shape or of another kind of number.
+    first key that is missing, unknown, of another shape or of another kind of number, and what the config says of it.
     """
     with torch.device("meta"):
         network = Network(config)
-    _refuse_mismatch(network.state_dict(), tensors)
+    refuse_mismatch(config, network.state_dict(), tensors)
     learned = dict(network.named_parameters())
     owned = {
         key: nn.Parameter(value.detach(), requires_grad=False) if key in learned else value.detach()
@@ -113,23 +114,3 @@ def build(config: NetworkConfig, tensors: Mapping[str, Tensor]) -> Network:
     }
     network.load_state_dict(owned, strict=True, assign=True)
     return network.requires_grad_(False).eval()
-
-
-def _refuse_mismatch(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
-    _refuse_keys("misses", set(expected) - set(given))
-    _refuse_keys("has the unknown", set(given) - set(expected))
-    for key, tensor in expected.items():
-        if tensor.shape != given[key].shape:
-            raise LmdmError(
-                f"{key} has shape {tuple(given[key].shape)}, the config asks for {tuple(tensor.shape)}; "
-                "is this the config of another checkpoint?"
-            )
-        if tensor.is_floating_point() and not given[key].is_floating_point():
-            raise LmdmError(f"{key} holds {given[key].dtype}, not floating-point numbers; give unquantised weights.")
-
-
-def _refuse_keys(what: str, keys: Iterable[str]) -> None:
-    names = sorted(keys)
-    if names:
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        raise LmdmError(f"The checkpoint {what} key {names[0]}{more}; do the config and the weights belong together?")

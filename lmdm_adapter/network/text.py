@@ -37,6 +37,8 @@ class TextEncoder:
         """Hidden states `b m d` in the encoder's precision and mask `b m`, padded and cut to `max_length`."""
         # Moved, not copied: an encoder lent by a host object moves with it, as it does in the host.
         model = self.model.to(device)
+        # What a command line passes on of bytes that are no text, no tokenizer takes.
+        prompts = [prompt.encode("utf-8", "replace").decode() for prompt in prompts]
         tokens = self.tokenizer(
             prompts, truncation=True, max_length=max_length, padding="max_length", return_tensors="pt"
         )

@@ -179,8 +179,7 @@ def batches(config: ArcForcingRecipe, live: LiveModel, crops: LatentCrops) -> Ca
 
 def post_trained(config: ArcForcingRecipe, live: LiveModel, average: dict[str, Tensor], step: int) -> LiveModel:
     """The live model with averaged weights, told to play as it was trained."""
-    steps = live.section.trained_steps + step
-    section = replace(live.section, trained_steps=steps, sampling=config.arc.sampling)
+    section = replace(live.section.fine_tuned(step), sampling=config.arc.sampling)
     return LiveModel(averaged(live.network, average), section, live.host_config)
 
 

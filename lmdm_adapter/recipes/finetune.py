@@ -149,7 +149,7 @@ def _save(config: FinetuneRecipe, live: LiveModel, average: dict[str, Tensor], s
 
 
 def _averaged(config: FinetuneRecipe, live: LiveModel, average: dict[str, Tensor], step: int) -> LiveModel:
-    section = replace(live.section, trained_steps=live.section.trained_steps + step, sampling=config.sampling)
+    section = replace(live.section.fine_tuned(step), sampling=config.sampling)
     return LiveModel(averaged(live.network, average), section, live.host_config)
 
 

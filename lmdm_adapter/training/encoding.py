@@ -11,7 +11,8 @@ from torch import Tensor
 
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.sound_file import fitted, read_audio
+from lmdm_adapter.resampling import fitted
+from lmdm_adapter.sound_file import read_audio
 from lmdm_adapter.training.configs import write_json
 from lmdm_adapter.training.recordings import Found, Recording, Skipped, find_recordings, prompt_of
 from lmdm_adapter.training.shards import LatentFacts

@@ -83,6 +83,16 @@ def open_1_0() -> Config:
     return _config(diffusion, conditioners, cond_dim=128)
 
 
+def inpainting(config: Config) -> Config:
+    """The same model with a mask and masked latents concatenated to its noisy latents."""
+    changed = copy.deepcopy(config)
+    changed["model_type"] = "diffusion_cond_inpaint"
+    diffusion = changed["model"]["diffusion"]
+    diffusion["input_concat_ids"] = ["inpaint_mask", "inpaint_masked_input"]
+    diffusion["config"]["input_concat_dim"] = 1 + changed["model"]["io_channels"]
+    return changed
+
+
 def without_text(config: Config) -> Config:
     """The same model with number conditioners only, for tests that do not need transformers."""
     changed = copy.deepcopy(config)

@@ -14,6 +14,7 @@ ROWS = [
     {"prompt": "124 BPM house in A minor", "seconds_start": 0, "seconds_total": 47.0, "bar": 3},
     {"prompt": "", "seconds_start": -3, "seconds_total": 1e6, "bar": 99},
     {"prompt": "dusty piano and slap bass and strings and punk", "seconds_start": 2.5, "seconds_total": 1, "bar": 0},
+    {"prompt": "house punk " * 1000, "seconds_start": 0, "seconds_total": 9.0, "bar": 1},
 ]
 INT = {"id": "bar", "type": "int", "config": {"min_val": 0, "max_val": 8}}
 

@@ -11,6 +11,7 @@ from typing import Any
 import configs
 import pytest
 import torch
+from flags import flags, put_back
 
 import lmdm_adapter as lmdm
 from lmdm_adapter.hosts import stable_audio_tools as ours
@@ -23,19 +24,11 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "existing_pipeline.
 CARD = {"sampler_type": "dpmpp-3m-sde", "sigma_min": 0.3, "sigma_max": 500}
 
 
-def flags() -> tuple[bool, ...]:
-    """What the host's function changes and never puts back."""
-    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    return cuda.allow_tf32, cudnn.allow_tf32, cuda.allow_fp16_reduced_precision_reduction, cudnn.benchmark
-
-
 @pytest.fixture(autouse=True)
 def host_leaves_its_flags_here() -> Iterator[None]:
     """The host's function changes flags and the seed; the next test gets the old ones."""
-    cuda, cudnn, before = torch.backends.cuda.matmul, torch.backends.cudnn, flags()
-    with torch.random.fork_rng():
+    with put_back():
         yield
-    cuda.allow_tf32, cudnn.allow_tf32, cuda.allow_fp16_reduced_precision_reduction, cudnn.benchmark = before
 
 
 def theirs(model: Any, **settings: Any) -> torch.Tensor:

@@ -32,7 +32,7 @@ SPEC = lmdm.BlockSpec(block_frames=4, context_blocks=3)
 def loop(steps: int, rate: float = 2e-3) -> LoopConfig:
     return LoopConfig(
         steps=steps, learning_rate=rate, warmup_steps=2, average_decay=0.9, log_every_steps=1,
-        validate_every_steps=steps, cpu=True,
+        validate_every_steps=steps, sample_every_steps=steps, cpu=True,
     )  # fmt: skip
 
 
@@ -102,7 +102,8 @@ def test_training_leaves_constants_alone(chain: Path) -> None:
 def test_each_stage_leaves_what_the_next_needs(chain: Path) -> None:
     for name in ("codec/codec.safetensors", "codec/loss.png", "codec/reconstructions/reconstruction-0.wav",
                  "base/model/model.safetensors", "base/model/adapter.safetensors", "base/example.wav",
-                 "live/model/model.safetensors", "live/example.wav", "live/log.jsonl"):  # fmt: skip
+                 "live/model/model.safetensors", "live/example.wav", "live/log.jsonl", "live/samples/step-000004.wav",
+                 "base/samples/step-000016.wav", "codec/samples/step-000004.wav"):  # fmt: skip
         assert (chain / name).stat().st_size > 0, name
     assert not [path for path in chain.rglob(".*") if path.is_file()]
 

@@ -128,7 +128,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(folder: Path, name: str = "sharp") -> DecoderRecipe:
-    loop = LoopConfig(steps=4, learning_rate=1e-2, warmup_steps=1, average_decay=0.5, validate_every_steps=2, cpu=True)
+    loop = LoopConfig(
+        steps=4, learning_rate=1e-2, warmup_steps=1, average_decay=0.5, validate_every_steps=2, sample_every_steps=2,
+        cpu=True,
+    )  # fmt: skip
     return DecoderRecipe(
         output=str(folder / name), codec=str(folder / "codec"), songs=str(folder / "songs"), train_songs=2,
         held_out_songs=1, song_seconds=1.0, batch_size=2, crop_frames=32, measured_seconds=0.5, discriminator=SMALL,
@@ -147,7 +150,7 @@ def test_the_recipe_changes_the_decoder_alone(folder: Path) -> None:
         if not torch.equal(old, new)
     }
     assert changed == {"decoder"}
-    for name in ("measures.json", "loss.png", "reconstructions/reconstruction-0.wav"):
+    for name in ("measures.json", "loss.png", "reconstructions/reconstruction-0.wav", "samples/step-000002.wav"):
         assert (folder / "sharp" / name).stat().st_size > 0
 
 

@@ -39,9 +39,23 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path, stop_after: in
     assert all(torch.equal(whole.average[name], second.average[name]) for name in whole.average)
 
 
-def test_the_first_part_alone_is_averaged(tmp_path: Path) -> None:
-    trained, game = fit("game", tmp_path)
-    assert set(trained.average) == {f"line.{name}" for name, _ in game.line.named_parameters()}
+def test_the_first_part_alone_is_averaged_when_it_has_learnt(tmp_path: Path) -> None:
+    (first, game), (second, _), (third, _) = (fit("game", tmp_path, stop_after=step) for step in (1, 2, 3))
+    assert set(first.average) == {f"line.{name}" for name, _ in game.line.named_parameters()}
+    assert all(torch.equal(first.average[name], second.average[name]) for name in first.average)
+    assert not any(torch.equal(second.average[name], third.average[name]) for name in first.average)
+
+
+def test_no_gradient_is_computed_for_weights_whose_turn_it_is_not(tmp_path: Path) -> None:
+    seen = []
+
+    class Watched(Game):
+        def forward(self, x: Tensor, index: int, part: str) -> dict[str, Tensor]:
+            seen.append((part, self.line[0].weight.requires_grad, self.judge.weight.requires_grad))
+            return super().forward(x, index, part)
+
+    train(Watched(), points, config=CONFIG, folder=tmp_path, title="game", stop_after=2)
+    assert seen == [("line", True, False), ("judge", False, True)]
 
 
 def test_each_part_has_its_own_rate_moments_and_clipping(tmp_path: Path) -> None:

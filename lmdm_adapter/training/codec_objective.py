@@ -15,7 +15,7 @@ from lmdm_adapter.training.spectral import MultiResolutionDistance
 
 @dataclass(frozen=True)
 class CodecWeights:
-    """Weights of the terms of the codec's loss; `kl` grows from zero over `kl_warmup_steps`.
+    """Weights of the terms of the codec's loss; `kl` grows from zero over `kl_warmup_steps`, counted in batches.
 
     The waveform term pins the phase of low notes. With a weight like that of the mel term it wins: in a trial the mel
     distance then stood still for a thousand steps while SI-SDR rose.

@@ -25,8 +25,8 @@ from lmdm_adapter.training.spectral_judge import (
 class DecoderWeights:
     """Weights of the terms; `adversarial` and `features` grow from zero over `warmup_steps`, while the judge learns.
 
-    With these, the gradients of the spectral terms, of `adversarial` and of `features` at the sound were about as large
-    as each other on a trained codec.
+    Those steps are counted in batches. With these weights, the gradients of the spectral terms, of `adversarial` and of
+    `features` at the sound were about as large as each other on a trained codec.
     """
 
     mel: float = 1.0

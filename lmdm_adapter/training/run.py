@@ -17,7 +17,14 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.training.ema import Average
 from lmdm_adapter.training.files import replacing
 from lmdm_adapter.training.loop_config import LoopConfig, OptimiserConfig
-from lmdm_adapter.training.parts import new_optimizer, only_learning, parameters_of, parts_of, settings_of
+from lmdm_adapter.training.parts import (
+    Alternating,
+    new_optimizer,
+    only_learning,
+    parameters_of,
+    parts_of,
+    settings_of,
+)
 from lmdm_adapter.training.processes import is_sharded, new_accelerator
 from lmdm_adapter.training.sharding import cut_optimizer_state, load_weights, whole
 
@@ -35,7 +42,7 @@ class Run:
         parts = parts_of(objective)
         self.config, self.path, self.given = config, folder / "checkpoint.pt", objective
         self.settings = settings_of(parts, config, optimisers)
-        self.alternating = len(parts) > 1
+        self.alternating = isinstance(objective, Alternating)
         self.accelerator = new_accelerator(config, folder=folder, alternating=self.alternating)
         self.step, self.latest = 0, {}
         self._prepare(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,15 +13,18 @@ import torch
 import lmdm_adapter as lmdm
 from lmdm_adapter.checkpoint import MODEL_NAME, read_tensors
 from lmdm_adapter.network.oobleck import OobleckConfig
-from lmdm_adapter.recipes import base, codec, finetune
+from lmdm_adapter.recipes import arc_forcing, base, codec, finetune
+from lmdm_adapter.recipes.arc_forcing import ArcForcingRecipe
 from lmdm_adapter.recipes.base import BaseRecipe
 from lmdm_adapter.recipes.codec import CodecRecipe
 from lmdm_adapter.recipes.finetune import FinetuneRecipe
 from lmdm_adapter.training import song_clips
+from lmdm_adapter.training.arc_objective import ArcConfig
 from lmdm_adapter.training.clips import LatentCrops
 from lmdm_adapter.training.codec_files import load_codec
 from lmdm_adapter.training.data import SongData
 from lmdm_adapter.training.journal import read_log
+from lmdm_adapter.training.latent_judge import LatentJudgeConfig
 from lmdm_adapter.training.loop import LoopConfig
 from lmdm_adapter.training.model_config import DiTShape
 from lmdm_adapter.training.song_clips import encode_songs
@@ -61,6 +65,15 @@ def finetune_recipe(folder: Path) -> FinetuneRecipe:
     )  # fmt: skip
 
 
+def arc_recipe(folder: Path) -> ArcForcingRecipe:
+    return ArcForcingRecipe(
+        output=str(folder / "post"), student=str(folder / "live" / "model"), base=str(folder / "base" / "model"),
+        data=base_recipe(folder).data, batch_size=2, example_seconds=0.5,
+        arc=ArcConfig(sampling=lmdm.Sampling(steps=2), rollout_blocks=3, cold=0.5, judge_first_steps=1),
+        judge=LatentJudgeConfig(channels=(8, 8), strides=(1, 2)), loop=loop(4),
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of one whole miniature training."""
@@ -68,6 +81,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert codec.run(codec_recipe(folder)).finished
     assert base.run(base_recipe(folder)).finished
     assert finetune.run(finetune_recipe(folder)).finished
+    assert arc_forcing.run(arc_recipe(folder)).finished
     return folder
 
 
@@ -188,7 +202,37 @@ def test_a_live_model_of_other_blocks_is_no_start(chain: Path, tmp_path: Path) -
         finetune.run(own)
 
 
-@pytest.mark.parametrize(("run", "recipe"), [(base.run, base_recipe), (finetune.run, finetune_recipe)])
+def test_the_post_trained_model_plays_as_it_was_trained(chain: Path) -> None:
+    live = lmdm.load(chain / "post" / "model")
+    assert live.sampling == lmdm.Sampling(steps=2) and live.section.trained_steps == 8 and live.spec == SPEC
+    before, after = (read_tensors(chain / stage / "model" / MODEL_NAME) for stage in ("live", "post"))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved and not any(name.startswith("pretransform.") for name in moved)
+    held_out = [one["held_out"] for one in map(json.loads, (chain / "post" / "log.jsonl").read_text().splitlines())
+                if "held_out" in one]  # fmt: skip
+    assert set(held_out[0]) == {"mean", "spread", "motion"}
+
+
+def test_a_base_goes_on_from_a_checkpoint_on_longer_windows(chain: Path, tmp_path: Path) -> None:
+    longer = replace(
+        base_recipe(chain), output=str(tmp_path), codec=None, start=str(chain / "base" / "model"), window_frames=24,
+        loop=loop(2, rate=1e-12),
+    )  # fmt: skip
+    assert base.run(longer).finished
+    before, after = (read_tensors(path / "model" / MODEL_NAME) for path in (chain / "base", tmp_path))
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    assert json.loads((tmp_path / "model" / "model_config.json").read_text())["sample_size"] == 24 * 64
+    with pytest.raises(lmdm.LmdmError, match="is a live model"):
+        base.run(replace(longer, start=str(chain / "live" / "model")))
+    with pytest.raises(lmdm.LmdmError, match="either codec"):
+        replace(longer, start=None)
+
+
+@pytest.mark.parametrize(
+    ("run", "recipe"),
+    [(base.run, base_recipe), (finetune.run, finetune_recipe), (arc_forcing.run, arc_recipe)],
+    ids=["base", "finetune", "arc-forcing"],
+)
 def test_resumed_equals_uninterrupted(chain: Path, tmp_path: Path, run: object, recipe: object) -> None:
     whole = recipe(chain)  # type: ignore[operator]
     parts = replace(whole, output=str(tmp_path / "parts"))

@@ -11,6 +11,8 @@ import pytest
 
 from lmdm_adapter import recipes
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.recipes.arc_forcing import ArcForcingRecipe
+from lmdm_adapter.recipes.base import BaseRecipe
 from lmdm_adapter.recipes.bundle import BundleRecipe
 from lmdm_adapter.recipes.finetune import FinetuneRecipe
 from lmdm_adapter.training.configs import read_config
@@ -22,8 +24,8 @@ CONFIGS = sorted(set(FOLDER.glob("*.json")) - {BUNDLE})
 
 def recipe_of(path: Path) -> type:
     """The config class of the recipe that a file is for, told by its name."""
-    name = next(part for part in ("codec", "base", "finetune", "decoder") if part in path.stem)
-    return get_type_hints(import_module(f"lmdm_adapter.recipes.{name}").run)["config"]
+    name = next(part for part in ("codec", "base", "finetune", "decoder", "arc-forcing") if part in path.stem)
+    return get_type_hints(import_module(f"lmdm_adapter.recipes.{name.replace('-', '_')}").run)["config"]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -36,6 +38,23 @@ def test_the_bundle_takes_what_the_recipes_leave() -> None:
     outputs = {f"{read_config(recipe_of(path), path).output}/model" for path in CONFIGS}
     assert set(bundled.models) <= outputs and bundled.names == ("tiny", "tiny-base")
     assert f"{bundled.codec}/model" in outputs
+
+
+def test_post_training_takes_what_the_recipes_leave() -> None:
+    configs = [read_config(ArcForcingRecipe, path) for path in CONFIGS if "arc-forcing" in path.stem]
+    outputs = {f"{read_config(recipe_of(path), path).output}/model" for path in CONFIGS}
+    assert len(configs) == 2 and all({config.student, config.base} <= outputs for config in configs)
+
+
+def test_the_papers_post_training_ships_as_it_is() -> None:
+    """arXiv 2605.22717: rollouts of 12 blocks, AdamW 1e-6 (.9, .95), decay .01, clip 1, batch 80, 18k iterations."""
+    config = read_config(ArcForcingRecipe, FOLDER / "arc-forcing-48x4.json")
+    for optimiser in (config.loop, config.judge_optimiser):
+        assert (optimiser.learning_rate, optimiser.beta1, optimiser.beta2) == (1e-6, 0.9, 0.95)
+        assert (optimiser.weight_decay, optimiser.clip_norm) == (0.01, 1.0)
+    assert config.arc.rollout_blocks == 12 and config.arc.contrastive == 1.0
+    assert config.loop.steps == 18000 and config.batch_size * config.loop.accumulate == 80
+    assert read_config(BaseRecipe, FOLDER / "base-long.json").window_frames == 768
 
 
 def test_shipped_block_settings() -> None:

@@ -20,9 +20,12 @@ import torch
 from torch import Tensor
 
 from lmdm_adapter.audio import Audio
-from lmdm_adapter.checkpoint import write_checkpoint
+from lmdm_adapter.checkpoint import read_checkpoint, write_checkpoint
 from lmdm_adapter.codec import Codec
+from lmdm_adapter.conversion import is_live, offline_network
+from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.hosts.stable_audio_tools import network_config
+from lmdm_adapter.loading import locate
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.samplers import noise, sample
 from lmdm_adapter.section import LmdmSection
@@ -32,26 +35,37 @@ from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, write_json
 from lmdm_adapter.training.data import Data, crops_of
 from lmdm_adapter.training.files import write_sound
-from lmdm_adapter.training.flow_objectives import FlowConfig, OfflineObjective, averaged, set_trainable
+from lmdm_adapter.training.flow_objectives import (
+    FlowConfig,
+    OfflineObjective,
+    averaged,
+    rebuilt,
+    require_flow,
+    set_trainable,
+)
 from lmdm_adapter.training.held_out import held_out_loss
 from lmdm_adapter.training.initial import silence_branches
 from lmdm_adapter.training.loop import LoopConfig, Trained, require_accelerate, train
 from lmdm_adapter.training.model_config import DiTShape, model_config
 from lmdm_adapter.training.processes import main_first
+from lmdm_adapter.training.prompt_memory import remember_prompts
 from lmdm_adapter.training.prompts import conditioning_of
 
 
 @dataclass(frozen=True)
 class BaseRecipe:
-    """Everything the run depends on.
+    """Everything the run depends on; `data` is one of the kinds of `training.data`.
 
-    `codec` is the output folder of the codec recipe, `data` is one of the kinds of `training.data`.
-    `window_frames` is the length of a training window.
+    A fresh network of the shape `network` is built around `codec`, the output folder of the codec recipe; or training
+    goes on from the offline checkpoint `start`, with its own codec and shape, for instance on longer windows, as a
+    discriminator for long rollouts needs them. `window_frames` is the length of a training window.
+    Raises LmdmError unless exactly one of the two is given.
     """
 
     output: str
-    codec: str
     data: Data
+    codec: str | None = None
+    start: str | None = None
     window_frames: int = 256
     batch_size: int = 16
     seed: int = 0
@@ -66,20 +80,22 @@ class BaseRecipe:
 
     def __post_init__(self) -> None:
         require_at_least_one(self, "window_frames", "batch_size")
+        if (self.codec is None) == (self.start is None):
+            raise LmdmError("Give either codec, to train a new model around it, or start, to go on from a checkpoint.")
 
 
 def run(config: BaseRecipe, *, stop_after: int | None = None) -> Trained:
     """Train from the start or the last checkpoint to the end, a stop request, or step `stop_after`."""
     require_accelerate()
-    output, codec = Path(config.output), load_codec(Path(config.codec))
+    output = Path(config.output)
+    network, host_config = starting_point(config)
+    codec = Codec(network.autoencoder, network.config.sample_rate, network.config.codec_scale)
     with main_first(config.loop) as first:
         if first:
             write_json(output / "recipe.json", config)
         crops, held_out = crops_of(
             config.data, codec, batch_size=config.batch_size, seed=config.seed, longest_frames=config.window_frames
         )
-    host_config = model_config(codec, config.network, window_frames=config.window_frames)
-    network = new_network(host_config, codec, seed=config.seed)
     seconds = config.window_frames / codec.frame_rate_hz
     objective = OfflineObjective(network, config.flow, seconds=seconds)
 
@@ -95,6 +111,27 @@ def run(config: BaseRecipe, *, stop_after: int | None = None) -> Trained:
     if trained.finished and trained.is_main:
         _save(config, averaged(network, trained.average), host_config)
     return trained
+
+
+def starting_point(config: BaseRecipe) -> tuple[Network, dict[str, Any]]:
+    """The network to train, and the `model_config.json` that it is saved with.
+
+    Raises LmdmError for a live model, a checkpoint that is its own output, or one whose objective is not supported.
+    """
+    if config.codec is not None:
+        codec = load_codec(Path(config.codec))
+        host_config = model_config(codec, config.network, window_frames=config.window_frames)
+        return new_network(host_config, codec, seed=config.seed), host_config
+    assert config.start is not None, "the config has one of the two"
+    if Path(config.start).resolve() == (Path(config.output) / "model").resolve():
+        raise LmdmError(f"The run would overwrite its own start {config.start}; give it another output.")
+    checkpoint = read_checkpoint(locate(config.start))
+    if is_live(checkpoint):
+        raise LmdmError(f"{config.start} is a live model; fine-tune that, or give the offline one that it came from.")
+    network = rebuilt(require_flow(offline_network(checkpoint)))
+    ratio = network.autoencoder.config.ratio
+    remember_prompts(network)
+    return set_trainable(network), {**checkpoint.config, "sample_size": config.window_frames * ratio}
 
 
 def new_network(host_config: dict[str, Any], codec: Codec, *, seed: int) -> Network:

@@ -112,13 +112,12 @@ class BlockLocalAttention:
         key_block = key_block.clamp(max=block)
         is_target = torch.arange(len(key_block), device=device) >= sum(lengths[first : block + 1])
         own = slice(len(key_block) - lengths[block] - noisy_frames, None)
-        query_block, query_is_target = key_block[own, None], is_target[own, None]
-        mask = visible(query_block, query_is_target, key_block, is_target, context_blocks=self.context_blocks)[None]
-        if kept_blocks is not None and target >= 0:
-            age_blocks = (block - key_block)[None, None, :]
-            too_old = query_is_target & ~is_target & (age_blocks > kept_blocks[:, target, None, None])
-            mask = mask & ~too_old
-        return mask[:, None]
+        kept = None if kept_blocks is None or target < 0 else kept_blocks[:, target, None, None]
+        mask = visible(
+            key_block[own, None], is_target[own, None], key_block, is_target, context_blocks=self.context_blocks,
+            kept_blocks=kept,
+        )  # fmt: skip
+        return mask.view(-1, 1, *mask.shape[-2:])
 
     def __call__(self, _layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         queries, keys, values = (self._parts(x) for x in (rotate(q, self.rotation), rotate(k, self.rotation), v))

@@ -108,3 +108,19 @@ def test_gradients_on_a_gpu_are_those_of_block_local_attention(checkpointed: boo
         gradients.append([parameter.grad for parameter in dit.parameters()])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_the_compiled_kernel_is_compiled_once_for_all_block_lengths() -> None:
+    """As on a GPU; on a CPU torch compiles the forward pass alone. Needs a C++ compiler."""
+    kernel = torch.compile(flex.flex_attention, dynamic=False)
+    counters = torch._dynamo.utils.counters["stats"]
+    for number, targets in enumerate((6, 4, 2)):
+        flexible, local, layout = both(targets, KEPT)
+        flexible.kernel = kernel
+        q, k, v = (draw(ROWS, 2, layout.tokens, WIDTH, seed=seed) for seed in range(3))
+        torch.testing.assert_close(flexible(0, q, k, v), local(0, q, k, v), atol=1e-5, rtol=0)
+        if number == 0:
+            compiled = counters["unique_graphs"]
+    assert counters["unique_graphs"] == compiled

@@ -53,9 +53,11 @@ def _padded_predicate(
     block = F.pad(numbers, (0, padding), value=len(layout.lengths_frames))
     is_target = F.pad(targets, (0, padding), value=True)
     target = (block - layout.first_target).clamp(0, len(layout.target_lengths_frames) - 1)
+    # By token, not by block: tensors of other shapes would have the kernel compiled again.
+    kept_by_token = None if kept is None else kept[:, target]
 
     def sees(row: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        own = None if kept is None else kept[row, target[query]]
+        own = None if kept_by_token is None else kept_by_token[row, query]
         return visible(
             block[query], is_target[query], block[key], is_target[key], context_blocks=context_blocks, kept_blocks=own
         )
@@ -65,5 +67,5 @@ def _padded_predicate(
 
 @cache
 def compiled_kernel() -> Callable[..., Any]:
-    """FlexAttention compiled once per process; without compilation it builds the whole matrix of scores."""
-    return torch.compile(flex_attention)
+    """FlexAttention, compiled for each number of tiles that comes; uncompiled it builds the whole matrix of scores."""
+    return torch.compile(flex_attention, dynamic=False)

@@ -11,6 +11,7 @@ import torch
 
 import lmdm_adapter as lmdm
 from lmdm_adapter.checkpoint import MODEL_NAME, read_tensors
+from lmdm_adapter.network import transformer
 from lmdm_adapter.network.oobleck import OobleckConfig
 from lmdm_adapter.recipes import base, codec, finetune
 from lmdm_adapter.recipes.base import BaseRecipe
@@ -180,11 +181,17 @@ def test_training_goes_on_from_a_live_model(chain: Path, tmp_path: Path) -> None
     assert from_base != from_live
 
 
-def test_an_encoder_decoder_is_trained_and_plays_as_one(chain: Path, tmp_path: Path) -> None:
-    """Its weights follow the loss on windows; what is saved plays in the regime that was trained."""
+def test_an_encoder_decoder_is_trained_and_plays_as_one(
+    chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights follow the loss on windows, with checkpoints; what is saved plays in the regime that was trained."""
+    kept = []
+    whole = transformer.checkpoint
+    monkeypatch.setattr(transformer, "checkpoint", lambda *given, **named: kept.append(1) or whole(*given, **named))
     spec = replace(SPEC, regime="encoder-decoder")
     recipe = replace(finetune_recipe(chain), output=str(tmp_path), spec=spec, checkpointed=True)
     assert finetune.run(recipe).finished
+    assert len(kept) == 2 * (4 + 4), "two layers, in four steps and four held-out batches"
     live = lmdm.load(tmp_path / "model")
     assert live.spec == spec and live.trained and not live.with_regime("block-causal").trained
     untrained = lmdm.convert(chain / "base" / "model", spec)

@@ -113,7 +113,7 @@ def test_a_report_has_every_figure(tmp_path):
 def test_times_are_of_whole_stages(monkeypatch):
     """With a clock that ticks once a reading every stage lasts one tick, so none is left out or counted twice."""
     ticks = itertools.count()
-    monkeypatch.setattr(bench_run, "_clock", lambda _device: lambda: float(next(ticks)))
+    monkeypatch.setattr(bench_run, "clock_of", lambda _device: lambda: float(next(ticks)))
     report = bench_run.bench(bench_run.BenchPlan("toy", against=("encoder-decoder",), blocks=2)).to_json()
     medians = {name: stage["median"] for name, stage in report["regimes"]["encoder-decoder"]["stages"].items()}
     assert medians == {"denoise": 1.0, "commit": 1.0, "played": 3.0, "decode": 1.0}

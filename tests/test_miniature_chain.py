@@ -12,6 +12,7 @@ import torch
 
 import lmdm_adapter as lmdm
 from lmdm_adapter.checkpoint import MODEL_NAME, read_tensors
+from lmdm_adapter.network import transformer
 from lmdm_adapter.network.oobleck import OobleckConfig
 from lmdm_adapter.recipes import arc_forcing, base, codec, finetune
 from lmdm_adapter.recipes.arc_forcing import ArcForcingRecipe
@@ -26,6 +27,7 @@ from lmdm_adapter.training.data import SongData
 from lmdm_adapter.training.journal import read_log
 from lmdm_adapter.training.latent_judge import LatentJudgeConfig
 from lmdm_adapter.training.loop import LoopConfig
+from lmdm_adapter.training.lora import LoraConfig
 from lmdm_adapter.training.model_config import DiTShape
 from lmdm_adapter.training.song_clips import encode_songs
 
@@ -191,6 +193,39 @@ def test_training_goes_on_from_a_live_model(chain: Path, tmp_path: Path) -> None
     assert lmdm.load(tmp_path / "model").section.trained_steps == 6
     from_base, from_live = (read_log(path)[0]["loss"] for path in (chain / "live", tmp_path))
     assert from_base != from_live
+
+
+def test_an_encoder_decoder_is_trained_and_plays_as_one(
+    chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights follow the loss on windows, with checkpoints; what is saved plays in the regime that was trained."""
+    kept = []
+    whole = transformer.checkpoint
+    monkeypatch.setattr(transformer, "checkpoint", lambda *given, **named: kept.append(1) or whole(*given, **named))
+    spec = replace(SPEC, regime="encoder-decoder")
+    recipe = replace(finetune_recipe(chain), output=str(tmp_path), spec=spec, checkpointed=True)
+    assert finetune.run(recipe).finished
+    assert len(kept) == 2 * (4 + 4), "two layers, in four steps and four held-out batches"
+    live = lmdm.load(tmp_path / "model")
+    assert live.spec == spec and live.trained and not live.with_regime("block-causal").trained
+    untrained = lmdm.convert(chain / "base" / "model", spec)
+    assert not np.allclose(played(live, 0.2), played(untrained, 0.2), atol=1e-4)
+
+
+def test_adapters_are_trained_and_merged(chain: Path, tmp_path: Path) -> None:
+    """A stopped run goes on bit for bit; the model that is saved has the host's keys, and all but adapters stayed."""
+    pytest.importorskip("peft")
+    whole = replace(finetune_recipe(chain), output=str(tmp_path / "whole"), lora=LoraConfig(rank=2))
+    parts = replace(whole, output=str(tmp_path / "parts"))
+    assert finetune.run(whole).finished
+    assert not finetune.run(parts, stop_after=2).finished
+    assert finetune.run(parts).finished
+    base, first, second = (read_tensors(path / "model" / MODEL_NAME)
+                           for path in (chain / "base", tmp_path / "whole", tmp_path / "parts"))  # fmt: skip
+    assert first.keys() == base.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    moved = {name for name in base if not torch.equal(base[name], first[name])}
+    assert len(moved) == 2 * 7 and all(".layers." in name for name in moved)
+    assert np.isfinite(played(lmdm.load(tmp_path / "whole" / "model"), 0.2)).all()
 
 
 def test_a_live_model_of_other_blocks_is_no_start(chain: Path, tmp_path: Path) -> None:

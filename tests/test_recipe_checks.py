@@ -64,9 +64,19 @@ def test_without_accelerate_nothing_is_begun(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("regime", ["encoder-decoder", "outpaint"])
-def test_fine_tuning_is_for_block_causal_models(regime: str) -> None:
+def test_fine_tuning_is_for_regimes_that_hear_clean_context() -> None:
     data = SongData("latents")
-    finetune.FinetuneRecipe(output="o", base="b", data=data)
-    with pytest.raises(LmdmError, match=regime):
-        finetune.FinetuneRecipe(output="o", base="b", data=data, spec=BlockSpec(12, 16, regime))
+    for regime, blocks in (("block-causal", 24), ("encoder-decoder", 17)):
+        recipe = finetune.FinetuneRecipe(output="o", base="b", data=data, spec=BlockSpec(12, 16, regime))
+        assert recipe.sequence_blocks == blocks
+    with pytest.raises(LmdmError, match="outpaint"):
+        finetune.FinetuneRecipe(output="o", base="b", data=data, spec=BlockSpec(12, 16, "outpaint"))
+
+
+def test_without_peft_no_adapters_are_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    monkeypatch.chdir(tmp_path)
+    recipe = build_config(finetune.FinetuneRecipe, {**NEEDED[finetune.FinetuneRecipe], "lora": {"rank": 4}})
+    with pytest.raises(LmdmError, match=r"lmdm-adapter\[lora\]"):
+        finetune.run(recipe)
+    assert not list(tmp_path.iterdir())

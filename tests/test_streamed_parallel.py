@@ -10,8 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lmdm_adapter.masks import block_numbers, visible
+from lmdm_adapter.network.block_local import BlockLocalAttention
 from lmdm_adapter.network.dit import DiT
-from lmdm_adapter.network.parallel import BlockLocalAttention, Layout, parallel_velocity
+from lmdm_adapter.network.layout import Layout
+from lmdm_adapter.network.parallel import parallel_velocity
 from lmdm_adapter.network.rope import rotate
 from lmdm_adapter.network.streaming import Window, denoise
 from lmdm_adapter.rollout import Told, begin, committed

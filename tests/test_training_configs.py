@@ -60,7 +60,24 @@ def test_the_papers_post_training_ships_as_it_is() -> None:
 def test_shipped_block_settings() -> None:
     specs = {path.stem: read_config(FinetuneRecipe, path).spec for path in CONFIGS if "finetune" in path.stem}
     sizes = {name: (spec.block_frames, spec.context_blocks) for name, spec in specs.items()}
-    assert sizes == {"tiny-finetune": (12, 16), "finetune-48x4": (48, 4), "finetune-10x23": (10, 23)}
+    assert sizes == {
+        "tiny-finetune": (12, 16), "tiny-finetune-encoder-decoder": (12, 16), "finetune-48x4": (48, 4),
+        "finetune-10x23": (10, 23), "finetune-small-48x4": (48, 4), "finetune-small-lora-48x4": (48, 4),
+    }  # fmt: skip
+    regimes = {name for name, spec in specs.items() if spec.regime == "encoder-decoder"}
+    assert regimes == {"tiny-finetune-encoder-decoder"}
+
+
+def test_full_size_fine_tuning_is_that_of_the_paper() -> None:
+    """arXiv 2605.22717: AdamW 5e-5 without decay, batch 256, 10k iterations, drops .2, .3 and .1, odds times e^.5."""
+    recipe = read_config(FinetuneRecipe, FOLDER / "finetune-small-48x4.json")
+    loop, drops = recipe.loop, recipe.flow.drops
+    assert (loop.learning_rate, loop.beta1, loop.beta2, loop.weight_decay) == (5e-5, 0.9, 0.999, 0.0)
+    assert recipe.batch_size * loop.accumulate == 256 and loop.steps == 10_000
+    assert loop.learning_rate_at(loop.steps - 1) == loop.learning_rate, "a constant rate"
+    assert (drops.no_context, drops.short_context, drops.prompt, recipe.flow.shift) == (0.2, 0.3, 0.1, 0.5)
+    assert recipe.lora.rank == 0 and recipe.checkpointed
+    assert read_config(FinetuneRecipe, FOLDER / "finetune-small-lora-48x4.json").lora.rank > 0
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -57,6 +57,19 @@ def test_average_lags_behind_the_weights(tmp_path: Path) -> None:
     assert not torch.equal(trained.average["layer.weight"], line.layer.weight)
 
 
+def test_without_averaging_the_weights_themselves_are_saved(tmp_path: Path) -> None:
+    """After a resumption too, and without a copy of them."""
+    config = replace(CONFIG, average_decay=0.0)
+    assert not fit(tmp_path, config=config, stop_after=3)[0].finished
+    trained, line = fit(tmp_path, config=config)
+    assert trained.average.keys() == {"layer.weight", "layer.bias"}
+    assert torch.equal(trained.average["layer.weight"], line.layer.weight)
+    assert trained.average["layer.weight"].data_ptr() == line.layer.weight.data_ptr()
+    assert not trained.average["layer.weight"].requires_grad
+    whole, _ = fit(tmp_path / "whole", config=config)
+    assert torch.equal(whole.average["layer.weight"], trained.average["layer.weight"])
+
+
 def test_sigterm_saves_and_stops(tmp_path: Path) -> None:
     def terminate_at_4(step: int) -> tuple[Tensor]:
         if step == 4:

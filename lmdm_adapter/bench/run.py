@@ -76,7 +76,7 @@ def bench(
 ) -> BenchReport:  # fmt: skip
     """Time `plan.blocks` blocks of every regime, and the arithmetic floor of each stage. `progress` hears rounds."""
     shape, place = SHAPES[plan.shape], torch.device(device)
-    rig, clock = rig_of(shape, plan.sampling, device=place, dtype=dtype), _clock(place)
+    rig, clock = rig_of(shape, plan.sampling, device=place, dtype=dtype), clock_of(place)
     with torch.inference_mode():
         turns = [_Turn.of(rig, spec) for spec in plan.specs]
         decode = _timed_decode(rig, turns, plan, clock, progress)
@@ -159,7 +159,7 @@ def state_bytes(state: StreamState) -> int:
     return sum(tensor.nbytes for parts in kept for tensor in parts if tensor is not None)
 
 
-def _clock(device: torch.device) -> Clock:
+def clock_of(device: torch.device) -> Clock:
     """Seconds, read when the device has finished what it was given."""
     if device.type != "cuda":
         return time.perf_counter

@@ -77,7 +77,12 @@ class DiTConfig:
     @property
     def extra_control_channels(self) -> int:
         """Channels of the frame controls besides mask and context latents."""
-        return sum(channels for _, channels in self.frame_controls[2:])
+        return sum(channels for _, channels in self.further_controls)
+
+    @property
+    def further_controls(self) -> tuple[tuple[str, int], ...]:
+        """Names and channels of the frame controls besides mask and context latents."""
+        return self.frame_controls[2:]
 
 
 class FourierFeatures(nn.Module):

@@ -3,9 +3,10 @@
     python -m lmdm_adapter.recipes.finetune --config finetune.json
 
 1. Get latents: encode songs or sound files with the base model's own codec, or read those that are there already.
-2. Convert the base and train every block of long sequences at once, on the computation that streams: context drops,
-   one noise level per block, block lengths off by a frame now and then.
-3. Save the averaged weights as a live model in `output`/model, with an example.
+2. Convert the base and train it on the computation that streams: block-causal models on every block of long sequences
+   at once, encoder-decoder models on windows of one block and its context. Context, prompts and frame controls are
+   dropped now and then, and block lengths are off by a frame.
+3. Save the averaged weights, adapters merged, as a live model in `output`/model, with an example.
 
 Stop it with Ctrl-C or SIGTERM and start it again: it goes on bit for bit.
 """
@@ -25,6 +26,7 @@ from lmdm_adapter.conversion import convert_checkpoint, is_live, live_from_check
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.loading import locate
+from lmdm_adapter.network.model import Network
 from lmdm_adapter.spec import BlockSpec, Sampling
 from lmdm_adapter.training.clips import LatentCrops
 from lmdm_adapter.training.command import recipe_command
@@ -37,6 +39,7 @@ from lmdm_adapter.training.files import write_sound
 from lmdm_adapter.training.flow_objectives import (
     BlockObjective,
     FlowConfig,
+    WindowObjective,
     averaged,
     rebuilt,
     require_flow,
@@ -44,8 +47,11 @@ from lmdm_adapter.training.flow_objectives import (
 )
 from lmdm_adapter.training.held_out import held_out_loss
 from lmdm_adapter.training.loop import Batch, LoopConfig, Trained, require_accelerate, train
+from lmdm_adapter.training.lora import LoraConfig, add_adapters, require_peft
 from lmdm_adapter.training.processes import main_first
 from lmdm_adapter.training.prompt_memory import remember_prompts
+
+OBJECTIVES = {"block-causal": BlockObjective, "encoder-decoder": WindowObjective}
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,9 @@ class FinetuneRecipe:
 
     `base` is an offline checkpoint in a host's format, or a live model of the same `spec` to go on from; `data` is
     as in the base recipe.
-    `blocks` is the length of a training sequence. `sampling` is how the saved model plays unless it is told otherwise.
+    `blocks` is the length of a training sequence of a block-causal model; one of an encoder-decoder model is always one
+    block and its context. `sampling` is how the saved model plays unless it is told otherwise. `lora` of rank 0 trains
+    all weights but the codec's. `checkpointed` computes activations twice instead of keeping them.
     """
 
     output: str
@@ -68,38 +76,49 @@ class FinetuneRecipe:
     example_prompt: str = "124 BPM, A minor, house"
     example_seconds: float = 12.0
     flow: FlowConfig = field(default_factory=FlowConfig)
+    lora: LoraConfig = LoraConfig()
+    checkpointed: bool = False
     loop: LoopConfig = LoopConfig(
         steps=3000, learning_rate=2e-4, warmup_steps=100, beta2=0.999, precision="bf16", validate_every_steps=500
     )
 
     def __post_init__(self) -> None:
-        if self.spec.regime != "block-causal":
-            raise LmdmError(f"This recipe trains block-causal models, not {self.spec.regime}.")
+        if self.spec.regime not in OBJECTIVES:
+            raise LmdmError(f"This recipe trains {' and '.join(OBJECTIVES)} models, not {self.spec.regime}.")
         if self.blocks < 2:
             raise LmdmError(f"A training sequence needs at least 2 blocks, got {self.blocks}.")
         require_at_least_one(self, "batch_size")
         require_seconds(self, "example_seconds")
 
+    @property
+    def sequence_blocks(self) -> int:
+        """Blocks of a training sequence in the regime of `spec`."""
+        return self.blocks if self.spec.regime == "block-causal" else self.spec.context_blocks + 1
+
 
 def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
     """Train from the base or the last checkpoint to the end, a stop request, or step `stop_after`."""
     require_accelerate()
+    if config.lora.rank:
+        require_peft()
     output = Path(config.output)
     if Path(config.base).resolve() == (output / "model").resolve():
         raise LmdmError(f"The run would overwrite its own base {config.base}; give it another output.")
     live = starting_point(config.base, config.spec)
     require_flow(live.network)
-    live = replace(live, network=set_trainable(rebuilt(live.network)))
+    live = replace(live, network=learning(rebuilt(live.network), config))
     remember_prompts(live.network)
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
-    longest = longest_frames(config.blocks, block_frames=config.spec.block_frames, drops=config.flow.drops)
+    longest = longest_frames(config.sequence_blocks, block_frames=config.spec.block_frames, drops=config.flow.drops)
     with main_first(config.loop) as first:
         if first:
             write_json(output / "recipe.json", config)
         crops, held_out = crops_of(
             config.data, codec, batch_size=config.batch_size, seed=config.seed, longest_frames=longest
         )
-    objective = BlockObjective(live.network, config.flow, spec=config.spec, seconds=live.window_seconds)
+    objective = OBJECTIVES[config.spec.regime](
+        live.network, config.flow, spec=config.spec, seconds=live.window_seconds, checkpointed=config.checkpointed
+    )
 
     def validate(average: dict[str, Tensor], step: int) -> dict[str, float]:
         _save(config, live, average, step)
@@ -128,15 +147,20 @@ def starting_point(base: str, spec: BlockSpec) -> LiveModel:
     return live
 
 
+def learning(network: Network, config: FinetuneRecipe) -> Network:
+    """The network with what is trained requiring gradients: all but the codec, or adapters and context projection."""
+    return add_adapters(network, config.lora, seed=config.seed) if config.lora.rank else set_trainable(network)
+
+
 def batches(config: FinetuneRecipe, crops: LatentCrops) -> Callable[[int], Batch]:
-    """Batches of the block objective: latents `b c n`, prompts, and the block lengths that add up to n."""
+    """Batches of an objective on blocks: latents `b c n`, prompts, block lengths that add up to n, and no controls."""
 
     def batch(step: int) -> Batch:
         lengths = block_lengths(
-            config.blocks, block_frames=config.spec.block_frames, drops=config.flow.drops,
+            config.sequence_blocks, block_frames=config.spec.block_frames, drops=config.flow.drops,
             draws=numpy_draws(config.seed, step, "block lengths"),
         )  # fmt: skip
-        return (*crops.batch(step, sum(lengths)), lengths)
+        return (*crops.batch(step, sum(lengths)), lengths, None)
 
     return batch
 

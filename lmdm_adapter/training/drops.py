@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,21 +16,29 @@ from lmdm_adapter.errors import LmdmError
 class DropConfig:
     """Shares of what is dropped: all context of a block, its oldest blocks, the prompt of a row.
 
-    `jitter_frames` is by how much block lengths vary, in the share `jittered` of steps.
+    `controls` holds a share for each frame control that is dropped, by name. `jitter_frames` is by how much block
+    lengths vary, in the share `jittered` of steps.
     """
 
     no_context: float = 0.2
     short_context: float = 0.3
     prompt: float = 0.1
+    controls: tuple[tuple[str, float], ...] = ()
     jitter_frames: int = 1
     jittered: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("no_context", "short_context", "prompt", "jittered"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise LmdmError(f"The share {name} lies in [0, 1], got {getattr(self, name)}.")
+            _require_share(name, getattr(self, name))
+        for name, share in self.controls:
+            _require_share(f"of {name}", share)
         if self.no_context + self.short_context > 1.0:
             raise LmdmError("The shares no_context and short_context add up to more than 1.")
+
+
+def _require_share(name: str, share: float) -> None:
+    if not 0.0 <= share <= 1.0:
+        raise LmdmError(f"The share {name} lies in [0, 1], got {share}.")
 
 
 def kept_blocks(
@@ -44,6 +53,12 @@ def kept_blocks(
     kept = torch.full((rows, blocks), context_blocks)
     kept = torch.where(fate < drops.no_context + drops.short_context, shorter, kept)
     return torch.where(fate < drops.no_context, torch.zeros_like(kept), kept)
+
+
+def newest_frames(kept: Tensor, lengths_frames: Sequence[int]) -> Tensor:
+    """How many frames the newest `kept` of these blocks have: block counts `b` to frames `b`."""
+    newest_first = torch.tensor((0, *reversed(lengths_frames)))
+    return newest_first.cumsum(0)[kept.clamp(max=len(lengths_frames))]
 
 
 def prompt_kept(rows: int, *, drops: DropConfig, generator: torch.Generator) -> Tensor:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.network.encoder_decoder import window_velocity
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.network.parallel import parallel_velocity
 from lmdm_adapter.spec import BlockSpec
+from lmdm_adapter.state import Conditioning
+from lmdm_adapter.training.control_drops import require_known_controls, with_dropped_controls
 from lmdm_adapter.training.draws import normal, torch_draws
-from lmdm_adapter.training.drops import DropConfig, kept_blocks
+from lmdm_adapter.training.drops import DropConfig, kept_blocks, newest_frames
 from lmdm_adapter.training.flow import noised, per_frame, shifted_levels
+from lmdm_adapter.training.lora import add_like, merge_adapters
 from lmdm_adapter.training.prompt_memory import lend_text_encoders
 from lmdm_adapter.training.prompts import conditioning_of, with_dropped_prompts
 
@@ -41,31 +45,43 @@ class OfflineObjective(nn.Module):
     def forward(self, latents: Tensor, prompts: Sequence[str], step: int) -> dict[str, Tensor]:
         """The loss on latents `b c n`: mean squared error of the velocity."""
         config, device = self.config, latents.device
-        told = conditioning_of(self.network, prompts, seconds=self.seconds, device=device)
-        cross = with_dropped_prompts(told.cross, drops=config.drops, seed=config.seed, step=step)
+        told = told_in_training(self.network, prompts, config, seconds=self.seconds, device=device, step=step)
         generator = torch_draws(config.seed, step, "levels")
         t = shifted_levels((len(latents),), mu=config.shift, generator=generator).to(device)
         eps = normal(latents.shape, seed=config.seed, step=step, purpose="noise", device=device)
         mixed = noised(latents, t, eps)
-        velocity = self.network.dit(mixed.x_t, t, cross=cross, global_cond=told.global_cond)
+        velocity = self.network.dit(mixed.x_t, t, cross=told.cross, global_cond=told.global_cond)
         return {"loss": F.mse_loss(velocity.float(), mixed.velocity)}
 
 
-class BlockObjective(nn.Module):
-    """Rectified flow on every block of a sequence at once, through the parallel forward that equals play (law 2)."""
+class _OnBlocks(nn.Module):
+    """What both objectives on blocks hold; `checkpointed` trades a second forward pass for memory.
 
-    def __init__(self, network: Network, config: FlowConfig, *, spec: BlockSpec, seconds: float) -> None:
+    Raises LmdmError for a model that is no rectified flow, or drops of frame controls that it does not have.
+    """
+
+    def __init__(
+        self, network: Network, config: FlowConfig, *, spec: BlockSpec, seconds: float, checkpointed: bool = False
+    ) -> None:
         super().__init__()
         self.network, self.config = require_flow(network), config
-        self.spec, self.seconds = spec, seconds
+        self.spec, self.seconds, self.checkpointed = spec, seconds, checkpointed
+        require_known_controls(network.config.dit.further_controls, config.drops)
+
+
+class BlockObjective(_OnBlocks):
+    """Rectified flow on every block of a sequence at once, through the parallel forward that equals play (law 2)."""
 
     def forward(
-        self, latents: Tensor, prompts: Sequence[str], lengths_frames: tuple[int, ...], step: int
-    ) -> dict[str, Tensor]:
-        """The loss on latents `b c n` cut into blocks; one noise level and one context drop per block."""
+        self, latents: Tensor, prompts: Sequence[str], lengths_frames: tuple[int, ...], controls: Tensor | None,
+        step: int,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """The loss on latents `b c n` cut into blocks, with frame controls `b e n` or None.
+
+        Every block has a noise level and a context drop of its own.
+        """
         config, spec, device = self.config, self.spec, latents.device
-        told = conditioning_of(self.network, prompts, seconds=self.seconds, device=device)
-        cross = with_dropped_prompts(told.cross, drops=config.drops, seed=config.seed, step=step)
+        told = told_in_training(self.network, prompts, config, seconds=self.seconds, device=device, step=step)
         shape = (len(latents), len(lengths_frames))
         t = shifted_levels(shape, mu=config.shift, generator=torch_draws(config.seed, step, "levels")).to(device)
         eps = normal(latents.shape, seed=config.seed, step=step, purpose="noise", device=device)
@@ -76,10 +92,58 @@ class BlockObjective(nn.Module):
         )  # fmt: skip
         velocity = parallel_velocity(
             self.network.dit, latents, mixed.x_t, t, lengths_frames=lengths_frames,
-            context_blocks=spec.context_blocks, prefix_distance=spec.prefix_distance, cross=cross,
-            global_cond=told.global_cond, kept_blocks=kept.to(device),
+            context_blocks=spec.context_blocks, prefix_distance=spec.prefix_distance, cross=told.cross,
+            global_cond=told.global_cond, kept_blocks=kept.to(device), checkpointed=self.checkpointed,
+            controls=controls_in_training(self.network, controls, config, step=step),
         )  # fmt: skip
         return {"loss": F.mse_loss(velocity.float(), mixed.velocity)}
+
+
+class WindowObjective(_OnBlocks):
+    """Rectified flow on the last block of every row, after a context that hears all of itself (encoder-decoder)."""
+
+    def forward(
+        self, latents: Tensor, prompts: Sequence[str], lengths_frames: tuple[int, ...], controls: Tensor | None,
+        step: int,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """The loss on windows `b c n` of context blocks and one block more, with frame controls `b e n` or None.
+
+        Every row has a noise level and a context drop of its own.
+        """
+        config, device, rows = self.config, latents.device, len(latents)
+        told = told_in_training(self.network, prompts, config, seconds=self.seconds, device=device, step=step)
+        context, clean = latents.split([sum(lengths_frames[:-1]), lengths_frames[-1]], dim=-1)
+        t = shifted_levels((rows,), mu=config.shift, generator=torch_draws(config.seed, step, "levels")).to(device)
+        eps = normal(clean.shape, seed=config.seed, step=step, purpose="noise", device=device)
+        mixed = noised(clean, t, eps)
+        kept = kept_blocks(
+            rows, 1, context_blocks=self.spec.context_blocks, drops=config.drops,
+            generator=torch_draws(config.seed, step, "context drops"),
+        )  # fmt: skip
+        velocity = window_velocity(
+            self.network.dit, context, mixed.x_t, t, prefix_distance=self.spec.prefix_distance, cross=told.cross,
+            global_cond=told.global_cond, controls=controls_in_training(self.network, controls, config, step=step),
+            kept_frames=newest_frames(kept[:, 0], lengths_frames[:-1]).to(device), checkpointed=self.checkpointed,
+        )  # fmt: skip
+        return {"loss": F.mse_loss(velocity.float(), mixed.velocity)}
+
+
+def told_in_training(
+    network: Network, prompts: Sequence[str], config: FlowConfig, *, seconds: float, device: torch.device, step: int
+) -> Conditioning:
+    """What a batch is told: its prompts, some of them dropped, and the settings of play."""
+    told = conditioning_of(network, prompts, seconds=seconds, device=device)
+    return replace(told, cross=with_dropped_prompts(told.cross, drops=config.drops, seed=config.seed, step=step))
+
+
+def controls_in_training(
+    network: Network, controls: Tensor | None, config: FlowConfig, *, step: int
+) -> Tensor | None:
+    """Frame controls `b e n` of a batch, some of them dropped in some rows."""
+    further = network.config.dit.further_controls
+    return with_dropped_controls(
+        controls, frame_controls=further, drops=config.drops, seed=config.seed, step=step
+    )
 
 
 def require_flow(network: Network) -> Network:
@@ -98,18 +162,21 @@ def set_trainable(network: Network) -> Network:
 
 
 def rebuilt(network: Network) -> Network:
-    """A copy of the network on the CPU, with tensors of its own."""
-    copied = Network(network.config)
+    """A copy of the network on the CPU, with tensors of its own, and with its adapters if it has some."""
+    copied = add_like(Network(network.config), network)
     copied.load_state_dict({name: value.detach().cpu() for name, value in network.state_dict().items()})
     lend_text_encoders(network, copied)
     return copied
 
 
 def averaged(network: Network, average: dict[str, Tensor]) -> Network:
-    """A copy of the network with the averaged weights of an objective (names begin with `network.`), for inference."""
+    """A copy of the network with the averaged weights of an objective (names begin with `network.`), for inference.
+
+    Adapters are merged: its keys are the host's.
+    """
     copied = rebuilt(network).requires_grad_(False).eval()
     parameters = dict(copied.named_parameters())
     with torch.no_grad():
         for name, value in average.items():
             parameters[name.removeprefix("network.")].copy_(value)
-    return copied
+        return merge_adapters(copied)

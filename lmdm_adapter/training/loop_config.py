@@ -51,7 +51,8 @@ class LoopConfig(OptimiserConfig):
     "fp16" autocast; fp16 scales the loss, needs a GPU, and leaves out steps that overflow. A checkpoint is written
     every `checkpoint_minutes`, at the end, and on SIGTERM or Ctrl-C; a run whose folder holds one goes on from it, bit
     for bit as if never stopped. Losses are reported every `log_every_steps`; 0 switches the other `..._every_steps`
-    off. `trackers` are names that accelerate knows, such as "tensorboard"; they write to the folder `trackers`.
+    off. What is saved are averaged weights, or the last ones with `average_decay` 0. `trackers` are names that
+    accelerate knows, such as "tensorboard"; they write to the folder `trackers`.
     Raises LmdmError for a value that no loop can use.
     """
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.network.dit import DiT
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.regimes import Target, opened
@@ -19,6 +20,7 @@ from lmdm_adapter.told import Told
 from lmdm_adapter.training.arc_objective import JUDGE, STUDENT, ArcConfig, ArcObjective, partner_prompts
 from lmdm_adapter.training.flow_objectives import set_trainable
 from lmdm_adapter.training.latent_judge import LatentJudge, LatentJudgeConfig
+from lmdm_adapter.training.lora import LoraConfig
 from lmdm_adapter.training.rollout_recording import Recording, recorded_rollout, replayed
 from tests.models import LATENT_CHANNELS, SPEC, tiny_live, tiny_offline
 from tests.randomise import randomise
@@ -229,14 +231,23 @@ def test_only_frames_after_the_context_are_judged() -> None:
     assert torch.equal(hidden[0], hidden[1][:, SPEC.context_frames :]), "frames keep their places"
 
 
-@pytest.mark.parametrize("trained", ["full", "head"])
+@pytest.mark.parametrize("trained", ["full", "lora", "head"])
 def test_what_learns_in_the_judge(trained: str) -> None:
-    base, _ = tiny_offline()
-    judge = LatentJudge(base, LatentJudgeConfig(trunk_share=0.5, channels=(8,), strides=(1,), trained=trained))
-    names = {name.split(".")[0] for name, parameter in judge.named_parameters() if parameter.requires_grad}
-    assert names == ({"network", "head"} if trained == "full" else {"head"})
+    lora = LoraConfig(rank=2 if trained == "lora" else 0)
+    config = LatentJudgeConfig(trunk_share=0.5, channels=(8,), strides=(1,), trained=trained, lora=lora)
+    judge = LatentJudge(tiny_offline()[0], config)
     learning = [name for name, parameter in judge.named_parameters() if parameter.requires_grad]
-    assert not any("layers.1." in name or "postprocess" in name or "autoencoder" in name for name in learning)
+    assert {name.split(".")[0] for name in learning} == ({"head"} if trained == "head" else {"network", "head"})
+    assert not any("layers.1." in name or "postprocess" in name or "pretransform" in name for name in learning)
+    if trained == "lora":
+        assert all(".lora_" in name for name in learning if name.startswith("network"))
+
+
+def test_the_rank_of_adapters_goes_with_what_is_trained() -> None:
+    with pytest.raises(LmdmError, match="rank 4 while 'full'"):
+        LatentJudgeConfig(lora=LoraConfig(rank=4))
+    with pytest.raises(LmdmError, match="rank 0 while 'lora'"):
+        LatentJudgeConfig(trained="lora")
 
 
 def test_the_trunk_is_the_base_model() -> None:

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from lmdm_adapter.audio import Audio
@@ -94,6 +93,7 @@ def run(config: ArcForcingRecipe, *, stop_after: int | None = None) -> Trained:
         raise LmdmError(f"The run would overwrite its own student {config.student}; give it another output.")
     live, base = student_and_base(config.student, config.base)
     remember_prompts(live.network)
+    remember_prompts(base)
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
     longest = live.spec.context_frames + longest_frames(
         config.arc.rollout_blocks, block_frames=live.spec.block_frames, drops=config.drops
@@ -105,7 +105,7 @@ def run(config: ArcForcingRecipe, *, stop_after: int | None = None) -> Trained:
             config.data, codec, batch_size=config.batch_size, seed=config.seed, longest_frames=longest
         )
     objective = ArcObjective(
-        live.network, new_judge(base, config.judge, seed=config.seed), config.arc, spec=live.spec,
+        live.network, LatentJudge(base, config.judge, seed=config.seed), config.arc, spec=live.spec,
         seconds=live.window_seconds, frame_rate_hz=codec.frame_rate_hz,
     )  # fmt: skip
 
@@ -141,14 +141,6 @@ def student_and_base(student: str, base: str) -> tuple[LiveModel, Network]:
     if theirs != ours:
         raise LmdmError(f"{base} has {theirs} latent channels, {student} has {ours}; give the model it came from.")
     return replace(live, network=set_trainable(rebuilt(live.network))), rebuilt(network)
-
-
-def new_judge(base: Network, config: LatentJudgeConfig, *, seed: int) -> LatentJudge:
-    """A judge whose head is drawn from `seed`."""
-    remember_prompts(base.requires_grad_(False))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return LatentJudge(base, config)
 
 
 def batches(config: ArcForcingRecipe, live: LiveModel, crops: LatentCrops) -> Callable[[int], Batch]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -16,8 +17,9 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.spec import require_choice
 from lmdm_adapter.state import Conditioning
+from lmdm_adapter.training.lora import LoraConfig, add_adapters
 
-Trained = Literal["full", "head"]
+Trained = Literal["full", "lora", "head"]
 KERNEL_FRAMES = 7
 EXPANSION = 4
 
@@ -26,36 +28,47 @@ EXPANSION = 4
 class LatentJudgeConfig:
     """`trunk_share` of the layers are read (12 of 16 in the paper), `channels` and `strides` are the head's stages.
 
-    `trained` says what learns: the whole judge, or its head alone. Raises LmdmError for sizes that do not fit.
+    `trained` says what learns beside the head: the whole trunk, adapters on it (`lora`), or nothing.
+    Raises LmdmError for sizes that do not fit.
     """
 
     trunk_share: float = 0.75
     channels: tuple[int, ...] = (128, 256, 512)
     strides: tuple[int, ...] = (1, 2, 2)
     trained: Trained = "full"
+    lora: LoraConfig = LoraConfig()
     checkpointed: bool = False
 
     def __post_init__(self) -> None:
         require_choice("trained part of the discriminator", self.trained, Trained)
         if not 0.0 < self.trunk_share <= 1.0:
             raise LmdmError(f"trunk_share must be above 0 and at most 1, got {self.trunk_share}.")
+        if (self.trained == "lora") != (self.lora.rank > 0):
+            raise LmdmError(
+                f"The discriminator's adapters have rank {self.lora.rank} while {self.trained!r} is trained; give a "
+                "rank of at least 1 with lora, and 0 without."
+            )
         if not self.channels or len(self.channels) != len(self.strides) or min(*self.channels, *self.strides) < 1:
             raise LmdmError(f"The head needs as many strides as channels, all at least 1, got {self}.")
 
 
 class LatentJudge(nn.Module):
-    """The trunk of an offline network and a head; owns its tensors."""
+    """The trunk of an offline network, which must own its tensors, and a head that is drawn from `seed`."""
 
-    def __init__(self, network: Network, config: LatentJudgeConfig) -> None:
+    def __init__(self, network: Network, config: LatentJudgeConfig, *, seed: int = 0) -> None:
         super().__init__()
-        self.network, self.config = network, config
+        self.network, self.config = network.requires_grad_(False), config
         dit = network.dit
         self.layers = max(1, round(config.trunk_share * dit.config.depth))
-        self.head = Head(dit.config.embed_dim, config.channels, config.strides)
-        self.network.requires_grad_(False)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.head = Head(dit.config.embed_dim, config.channels, config.strides)
         if config.trained == "full":
             for part in trunk_parts(network, self.layers):
                 part.requires_grad_(True)
+        elif config.trained == "lora":
+            add_adapters(network, config.lora, seed=seed)
+            dit.transformer.layers[self.layers :].requires_grad_(False)
 
     def forward(self, x_t: Tensor, t: Tensor, told: Conditioning, *, first_frame: int) -> Tensor:
         """Scores `b f` of noisy latents `b c n` at levels `t` (`b`); only frames from `first_frame` on are judged.

@@ -101,8 +101,9 @@ def _encoder_decoder(dit: DiT, recording: Recording, told: Conditioning, spec: B
             for part in (told.cross, told.global_cond)
         )
         rows = window_velocity(
-            dit, context, noisy, t, prefix_distance=spec.prefix_distance, cross=cross, global_cond=global_cond
-        )
+            dit, context, noisy, t, prefix_distance=spec.prefix_distance, cross=cross, global_cond=global_cond,
+            checkpointed=checkpointed,
+        )  # fmt: skip
         velocity |= {window.block: part for window, part in zip(same, rows.chunk(len(same)), strict=True)}
     return torch.cat([velocity[window.block] for window in windows], dim=-1)
 

@@ -1,7 +1,5 @@
 """How much memory the student's side of an ARC step takes for each block that is rolled out.
 
-    python -m lmdm_adapter.bench.arc_memory --shape sao-small --json arc-memory.json
-
 A step is run as training runs it: the rollout without gradient, then the parallel forward over its recording and the
 backward pass, with and without activation checkpointing. The growth for each block and sample is a line through the
 peaks; weights, gradients and optimiser do not grow and are stated apart.
@@ -9,12 +7,8 @@ peaks; weights, gradients and optimiser do not grow and are stated apart.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,9 +59,13 @@ def growth_mib(blocks: Sequence[int], sizes_bytes: Sequence[int]) -> float:
 
 
 def measure(
-    name: str, *, blocks: Sequence[int] = ROLLOUT_BLOCKS, rows: int = 1, steps: int = 2, without: bool = True
-) -> ArcMemory:
-    """Run a step for every rollout length; `without` also without checkpointing. Raises LmdmError for other shapes."""
+    name: str, *, blocks: Sequence[int] = ROLLOUT_BLOCKS, rows: int = 1, steps: int = 2, without: bool = True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> ArcMemory:  # fmt: skip
+    """Run a step for every rollout length, checkpointed and, unless `without` is False, keeping everything.
+
+    `progress` hears the steps done and their number. Raises LmdmError for an unknown shape or too few lengths.
+    """
     if name not in SHAPES:
         raise LmdmError(f"Unknown shape {name!r}; choose one of {', '.join(SHAPES)}.")
     if len(set(blocks)) < 2 or min(*blocks, rows) < 1:
@@ -78,13 +76,14 @@ def measure(
         dit = DiT(shape.network.dit)
     for parameter in dit.parameters():  # there before the step, as in a run that goes on
         parameter.grad = torch.zeros_like(parameter)
-    peaks = {
-        checkpointed: tuple(_peak(dit, shape, count, rows=rows, steps=steps, checkpointed=checkpointed)
-                            for count in blocks)
-        for checkpointed in ((True, False) if without else (True,))
-    }  # fmt: skip
+    kinds, peaks = (True, False) if without else (True,), dict[bool, list[int]]()
+    for checkpointed in kinds:
+        peaks[checkpointed] = []
+        for count in blocks:
+            peaks[checkpointed].append(_peak(dit, shape, count, rows=rows, steps=steps, checkpointed=checkpointed))
+            progress(sum(map(len, peaks.values())), len(kinds) * len(blocks))
     weights = sum(parameter.nbytes for parameter in dit.parameters())
-    return ArcMemory(name, rows, tuple(blocks), peaks[True], peaks.get(False, ()), weights)
+    return ArcMemory(name, rows, tuple(blocks), tuple(peaks[True]), tuple(peaks.get(False, ())), weights)
 
 
 def _peak(dit: DiT, shape: Shape, blocks: int, *, rows: int, steps: int, checkpointed: bool) -> int:
@@ -103,26 +102,3 @@ def _peak(dit: DiT, shape: Shape, blocks: int, *, rows: int, steps: int, checkpo
         replayed(dit, recording, told, spec=shape.spec, checkpointed=checkpointed).square().mean().backward()
 
     return peak_bytes(step)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line; figures go to standard output, and to a file with `--json`."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--shape", default="sao-small", help=f"one of {', '.join(SHAPES)}")
-    parser.add_argument("--blocks", type=int, nargs="+", default=ROLLOUT_BLOCKS, help="rollout lengths")
-    parser.add_argument("--rows", type=int, default=1, help="samples in the batch")
-    parser.add_argument("--only-checkpointed", action="store_true", help="leave out the runs that keep everything")
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    given = parser.parse_args(arguments)
-    try:
-        memory = measure(given.shape, blocks=given.blocks, rows=given.rows, without=not given.only_checkpointed)
-    except LmdmError as error:
-        sys.exit(f"error: {error}")
-    text = json.dumps(memory.to_json(), indent=2)
-    if given.json is not None:
-        given.json.write_text(text + "\n", encoding="utf-8")
-    sys.stdout.write(text + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,18 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lmdm_adapter.cli import bench, bench_finetune, convert, doctor, encode, evaluate, inspect, stream, train
+from lmdm_adapter.cli import (
+    bench,
+    bench_arc_memory,
+    bench_finetune,
+    convert,
+    doctor,
+    encode,
+    evaluate,
+    inspect,
+    stream,
+    train,
+)
 from lmdm_adapter.cli.errors import SentenceGroup
 from lmdm_adapter.cli.options import VerboseOption
 
@@ -30,6 +41,7 @@ app.command("encode")(encode.encode)
 app.command("inspect")(inspect.inspect)
 app.command("bench")(bench.bench)
 app.command("bench-finetune")(bench_finetune.bench_finetune)
+app.command("bench-arc-memory")(bench_arc_memory.bench_arc_memory)
 app.command("doctor")(doctor.doctor)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")

@@ -52,7 +52,7 @@ def show_report(report: Report) -> None:
         figures = [_brief(one.figures[measure.name]) for one in columns]
         rows.append((measure.name, *figures, _brief(report.chance.get(measure.name))))
     for measure in SONG_MEASURES:
-        figures = [_brief(one.primed[measure.name]) for one in columns]
+        figures = [_brief(one.primed.get(measure.name)) for one in columns]
         rows.append((f"primed {measure.name}", *figures, _brief(report.chance.get(measure.name))))
     heads = ("measure", *(one.name for one in contenders), "through the codec", "songs", "chance")
     table(f"Against {report.reference}, with 95 % intervals over streams", heads, rows)

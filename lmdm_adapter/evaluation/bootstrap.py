@@ -12,12 +12,17 @@ def stream_draws(streams: int, *, draws: int, seed: int, side: int = 0) -> np.nd
     """How often each stream is drawn, (draws, streams), each row adding up to `streams`.
 
     One seed gives one set of draws, so that two models that played the same prompts are compared in pairs; `side`
-    gives other draws, for a set of other streams. Raises LmdmError for fewer than two streams.
+    gives other draws, for a set of other streams. No draw is one stream alone, which has no pairs. Raises LmdmError
+    for fewer than two streams.
     """
     if streams < 2:
         raise LmdmError(f"An interval needs at least 2 streams, got {streams}.")
     rng = np.random.default_rng([seed, side])
-    return rng.multinomial(streams, np.full(streams, 1.0 / streams), size=draws).astype(np.float64)
+    shares = np.full(streams, 1.0 / streams)
+    counts = rng.multinomial(streams, shares, size=draws)
+    while (alone := counts.max(axis=1) == streams).any():
+        counts[alone] = rng.multinomial(streams, shares, size=int(alone.sum()))
+    return counts.astype(np.float64)
 
 
 def interval(drawn: np.ndarray, streams: int) -> tuple[np.ndarray, np.ndarray]:

@@ -24,8 +24,10 @@ MAJOR_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.2
 MINOR_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 TRIADS = tuple((root, quality) for root in range(12) for quality in ("maj", "min"))
 THIRDS = {"maj": 4, "min": 3}
-FRAME_SECONDS, HIGHEST_HZ = 0.37, 4000.0
+FRAME_SECONDS, HIGHEST_HZ = 0.37, 2000.0
 CHORD_SECONDS = 1.0
+HARMONIC_KERNEL = (15, 31)
+"""Frames that a tone lasts at least, so that a chord is not blurred into the next, and bins that a drum fills."""
 TIGHTNESS = 400.0
 """How steady librosa keeps its beats; its default of 100 was less often right on training songs."""
 SILENCE_DB = -100.0
@@ -104,13 +106,13 @@ def track_beats(audio: Audio, tempo_bpm: float) -> np.ndarray:
 def chroma(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """How strong each pitch class sounds, (12, frames), each frame adding up to 1 (or 0 in silence).
 
-    Drums are taken away first, by harmonic-percussive separation; what lies above 4 kHz is not looked at.
+    Drums are taken away first, by harmonic-percussive separation; what lies above 2 kHz is not looked at.
     """
     librosa = extra("librosa", "Hearing keys and chords")
     frame_samples = 2 ** round(np.log2(FRAME_SECONDS * sample_rate))
     bins = min(round(HIGHEST_HZ / sample_rate * frame_samples), frame_samples // 2)
-    spectrum = np.abs(librosa.stft(samples, n_fft=frame_samples, hop_length=frame_samples // 4)[:bins])
-    harmonic = librosa.decompose.hpss(spectrum)[0]
+    spectrum = np.abs(librosa.stft(samples, n_fft=frame_samples, hop_length=frame_samples // 2)[:bins])
+    harmonic = librosa.decompose.hpss(spectrum, kernel_size=HARMONIC_KERNEL)[0]
     classes = librosa.filters.chroma(sr=sample_rate, n_fft=frame_samples)[:, :bins] @ harmonic
     return classes / np.maximum(classes.sum(axis=0), 1e-9)
 

@@ -4,7 +4,7 @@ It is the distance of Bińkowski et al. 2018, "Demystifying MMD GANs" (there KID
 the same stream are left out, not only pairs of a window with itself. Windows of one stream resemble each other, so that
 with them two equal distributions would seem to differ. Without them the distance is unbiased, zero on average
 for equal distributions, whatever the number of windows: it may be a little below zero. Features are brought to the
-reference's mean and spread, axis by axis, so that no axis decides alone.
+reference's mean and spread, axis by axis, so that no axis decides alone; what that adds is lost in the interval.
 """
 
 from __future__ import annotations

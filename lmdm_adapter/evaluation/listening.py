@@ -137,13 +137,16 @@ def song_chance(listened: Listened, songs: Sequence[Song], *, start_seconds: flo
 
 
 def mean_figures(figures: dict[str, np.ndarray], *, draws: int, seed: int) -> dict[str, Figure]:
-    """Means of (windows, streams) over windows, then streams, with intervals; streams without a value are left out."""
-    return {name: _mean(values, draws, seed) for name, values in figures.items()}
+    """Means of (windows, streams) over windows, then streams, with intervals.
+
+    Streams without a value are left out, and so is a measure that fewer than two streams have.
+    """
+    known = {name: values[:, ~np.isnan(values).all(axis=0)] for name, values in figures.items()}
+    return {name: _mean(values, draws, seed) for name, values in known.items() if values.shape[1] >= 2}
 
 
 def _mean(values: np.ndarray, draws: int, seed: int) -> Figure:
-    known = ~np.isnan(values).all(axis=0)
-    streams = np.nanmean(values[:, known], axis=0)
+    streams = np.nanmean(values, axis=0)
     drawn = stream_draws(len(streams), draws=draws, seed=seed) @ streams / len(streams)
     return Figure(float(streams.mean()), *map(float, interval(drawn, len(streams))))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from lmdm_adapter.evaluation import frechet, report, report_plan, ruler
+from lmdm_adapter.evaluation import frechet, page, report, report_plan, ruler
 from lmdm_adapter.io import atomic
 from tests.cli import done, names, save_live, sentence
 from tests.test_evaluation_music import RATE, model
@@ -48,16 +48,16 @@ def test_a_model_gets_a_table_a_page_and_json(folder, monkeypatch):
     write_recording(folder / "music" / "one.wav", 12.0)
     write_recording(folder / "music" / "more" / "two.flac", 11.0)
     (folder / "music" / "cover.txt").write_text("no sound")
-    out, page = folder / "report.json", folder / "report.html"
+    out, html = folder / "report.json", folder / "report.html"
     text = done(
-        "evaluate", folder / "model", "--reference", folder / "music", *QUICK, "--json", out, "--html", page,
-        "--baseline", folder / "model", "--baseline-guidance", 1, "--baseline-guidance", 3,
+        "evaluate", folder / "model", "--reference", folder / "music", *QUICK, "--json", out, "--html", html,
+        "--baseline", folder / "model", "--baseline-guidance", 3,
     )  # fmt: skip
     assert "kernel distance" in text and "slope per minute" in text and "primed chord_root" in text
     read = json.loads(out.read_text())
     assert read["reference"].startswith("2 recordings") and read["model"]["sampling"]["steps"] == 1
-    assert [tried["guidance"] for tried in read["baseline"]["guidance_tried"]] == [1.0, 3.0]
-    assert page.read_text().startswith("<!doctype html>")
+    assert read["baseline"]["sampling"]["guidance"] == 3.0 and read["baseline"]["guidance_tried"] == []
+    assert html.read_text().startswith("<!doctype html>")
     assert names(folder) == ["model", "music", "report.html", "report.json"]
 
 
@@ -117,10 +117,18 @@ def test_a_missing_package_is_named_with_its_cure(tmp_path, monkeypatch):
     assert "mir_eval" in words and "pip install 'lmdm-adapter[evaluate]'" in words
 
 
-def test_what_was_there_survives_a_report_that_fails(folder, monkeypatch):
-    """The page is made before its file is touched, and an interrupted run leaves nothing behind."""
-    page = folder / "report.html"
-    page.write_text("old")
-    monkeypatch.setattr(atomic.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    assert "No space left" in sentence("evaluate", folder / "model", *QUICK, "--html", page)
-    assert page.read_text() == "old" and names(folder) == ["model", "report.html"]
+def test_what_was_there_survives_a_report_that_cannot_be_written(tmp_path, monkeypatch):
+    live, page_file = save_live(tmp_path / "model"), tmp_path / "report.html"
+    page_file.write_text("old")
+    monkeypatch.setattr(report, "evaluate_report", lambda *_, **__: None)
+    monkeypatch.setattr(page, "report_page", lambda _: "new")
+    replaced: list[str] = []
+
+    def full(source, target):
+        replaced.append(str(target))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic.os, "replace", full)
+    assert "No space left" in sentence("evaluate", live, "--html", page_file)
+    assert replaced == [str(page_file)] and page_file.read_text() == "old"
+    assert names(tmp_path) == ["model", "report.html"]

@@ -23,47 +23,58 @@ if TYPE_CHECKING:
     from lmdm_adapter.evaluation.report_plan import Contender, ReportPlan
     from lmdm_adapter.evaluation.report_values import Report
 
+ModelArgument = Annotated[str, typer.Argument(help="The bundled model 'tiny', a folder, or a hub id.")]
+ReferenceOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--reference", metavar="DIR", help="Recordings to compare with; by default held-out songs."),
+]
+MinutesOption = Annotated[float, typer.Option("--minutes", help="Length of every stream.")]
+StreamsOption = Annotated[int, typer.Option("--streams", help="Streams played together, at least 16.")]
+WindowOption = Annotated[float, typer.Option("--window-seconds", help="Measures are taken in windows of this length.")]
+BaselineOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--baseline", help="A model to play beside it, such as the same one before ARC-Forcing."),
+]
+BaselineGuidanceOption = Annotated[
+    Optional[list[float]],  # noqa: UP045
+    typer.Option("--baseline-guidance", help="Give several: the best by kernel distance of one window is taken."),
+]
+EmbeddingOption = Annotated[
+    str, typer.Option("--embedding", help="'built-in', or the folder or hub id of a CLAP checkpoint.")
+]
+StepsOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--steps", min=1, max=1000, help="Denoise steps per block; by default the model's own."),
+]
+GuidanceOption = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option("--guidance", help="How hard the model follows prompts; by default its own."),
+]
+SamplerOption = Annotated[
+    Optional[Sampler],  # noqa: UP045
+    typer.Option("--sampler", help="By default the model's own."),
+]
+HtmlOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--html", metavar="FILE", help="Write a page with tables, plots and players here."),
+]
+
 
 def report(
-    model: Annotated[str, typer.Argument(help="The bundled model 'tiny', a folder, or a hub id.")] = "tiny",
-    reference: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--reference", metavar="DIR", help="Recordings to compare with; by default held-out songs."),
-    ] = None,
-    minutes: Annotated[float, typer.Option("--minutes", help="Length of every stream.")] = 10.0,
-    streams: Annotated[int, typer.Option("--streams", help="Streams played together, at least 16.")] = 16,
-    window_seconds: Annotated[
-        float, typer.Option("--window-seconds", help="Measures are taken in windows of this length.")
-    ] = 30.0,
-    baseline: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--baseline", help="A model to play beside it, such as the same one before ARC-Forcing."),
-    ] = None,
-    baseline_guidance: Annotated[
-        Optional[list[float]],  # noqa: UP045
-        typer.Option("--baseline-guidance", help="Give several: the best by kernel distance of one window is taken."),
-    ] = None,
-    embedding: Annotated[
-        str, typer.Option("--embedding", help="'built-in', or the folder or hub id of a CLAP checkpoint.")
-    ] = "built-in",
-    steps: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--steps", min=1, max=1000, help="Denoise steps per block; by default the model's own."),
-    ] = None,
-    guidance: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option("--guidance", help="How hard the model follows prompts; by default its own."),
-    ] = None,
-    sampler: Annotated[
-        Optional[Sampler],  # noqa: UP045
-        typer.Option("--sampler", help="By default the model's own."),
-    ] = None,
+    model: ModelArgument = "tiny",
+    reference: ReferenceOption = None,
+    minutes: MinutesOption = 10.0,
+    streams: StreamsOption = 16,
+    window_seconds: WindowOption = 30.0,
+    baseline: BaselineOption = None,
+    baseline_guidance: BaselineGuidanceOption = None,
+    embedding: EmbeddingOption = "built-in",
+    steps: StepsOption = None,
+    guidance: GuidanceOption = None,
+    sampler: SamplerOption = None,
     seed: SeedOption = 0,
     json: JsonOption = None,
-    html: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--html", metavar="FILE", help="Write a page with tables, plots and players here."),
-    ] = None,
+    html: HtmlOption = None,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = Dtype.float32,
     threads: ThreadsOption = None,

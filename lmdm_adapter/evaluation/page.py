@@ -132,9 +132,7 @@ def _slopes(report: Report) -> str:
 def _plots(report: Report, players: Sequence[Measured]) -> str:
     figures = []
     for measure in DRIFTING:
-        lines: list[tuple[str, Drift]] = [
-            (role, one.drifts[measure.name]) for role, one in zip(("model", "baseline"), players, strict=False)
-        ]
+        lines: list[tuple[str, Drift]] = [(role, one.drifts[measure.name]) for role, one in _roles(players)]
         known = report.songs.figures.get(measure.name)
         unit = measure.unit or "score"
         svg = drift_plot(lines, label=unit, level=None if known is None else known.value)
@@ -146,12 +144,18 @@ def _listen(report: Report, players: Sequence[Measured]) -> str:
     blocks = []
     for stream in range(min(report.plan.players, report.plan.streams)):
         blocks.append(f'<h3>{escape(report.prompts[stream])}</h3>\n<div class="players">\n')
-        for role, one in zip(("Model", "Baseline"), players, strict=False):
+        for role, one in _roles(players):
             for excerpt in (each for each in one.excerpts if each.stream == stream):
                 minute = excerpt.window * report.plan.window_seconds / 60.0
-                blocks.append(f"<div><small>{role}, from minute {minute:g}</small>{_audio(excerpt.audio)}</div>\n")
+                blocks.append(
+                    f"<div><small>{role.capitalize()}, from minute {minute:g}</small>{_audio(excerpt.audio)}</div>\n"
+                )
         blocks.append("</div>\n")
     return "".join(blocks)
+
+
+def _roles(players: Sequence[Measured]) -> list[tuple[str, Measured]]:
+    return list(zip(("model", "baseline")[: len(players)], players, strict=True))
 
 
 def _audio(audio: Audio) -> str:

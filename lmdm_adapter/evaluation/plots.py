@@ -31,7 +31,7 @@ def drift_plot(lines: Sequence[tuple[str, Drift]], *, label: str, level: float |
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": label, "font.size": 9.0}):
         figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), layout="constrained")
         axes = figure.add_subplot()
-        for colour, (name, one) in zip(COLOURS, lines, strict=False):
+        for colour, (name, one) in zip(COLOURS[: len(lines)], lines, strict=True):
             _draw(axes, name, one, colour)
         if level is not None:
             axes.axhline(level, color=INK, linestyle=":", linewidth=1.0, label="real songs")

@@ -7,7 +7,8 @@ import pytest
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.evaluation.rollouts import stream_together
+from lmdm_adapter.evaluation import rollouts
+from lmdm_adapter.evaluation.rollouts import stream_together, windows_together
 from lmdm_adapter.spec import Sampling
 from tests.models import SAMPLE_RATE, tiny_live
 
@@ -35,8 +36,41 @@ def test_rows_equal_streams(primed, guidance):
         np.testing.assert_allclose(together[row].samples, alone, atol=1e-4 * np.abs(alone).max())
 
 
+@pytest.mark.parametrize("primed", [False, True])
+def test_windows_are_cut_from_the_streams(primed):
+    """Window after window, joined, is what each stream plays, in another sampling than the model's own too."""
+    live, sampling = tiny_live(), Sampling(steps=2, sampler="euler", guidance=2.0)
+    given = primes() if primed else None
+    windows = list(
+        windows_together(live, PROMPTS, windows=3, window_seconds=0.7, seeds=SEEDS, sampling=sampling, primes=given)
+    )
+    assert [[audio.samples.shape for audio in window] for window in windows] == [[(1, 700)] * 3] * 3
+    for row, (prompt, seed) in enumerate(zip(PROMPTS, SEEDS, strict=True)):
+        prime = None if given is None else given[row]
+        pieces = live.stream(prompt, 2.1, seed=seed, prime=prime, sampling=sampling)
+        alone = np.concatenate([piece.samples for piece in pieces], axis=1)
+        joined = np.concatenate([window[row].samples for window in windows], axis=1)
+        np.testing.assert_allclose(joined, alone, atol=1e-4 * np.abs(alone).max())
+
+
+def test_memory_does_not_grow_with_windows(monkeypatch):
+    """What waits to be cut off is never more than a window and a piece, and a piece is of bounded length."""
+    monkeypatch.setattr(rollouts, "DECODE_FRAMES", 12)
+    live, waiting = tiny_live(), []
+    played_on = rollouts._played_on
+
+    def watched(*arguments):
+        rows = played_on(*arguments)
+        waiting.append(max(row.nbytes for row in rows.waiting) + sum(one.latents.nbytes for one in rows.decoders))
+        return rows
+
+    monkeypatch.setattr(rollouts, "_played_on", watched)
+    settings = {"window_seconds": 0.3, "seeds": SEEDS, "sampling": live.sampling}
+    for _ in windows_together(live, PROMPTS, windows=20, **settings):
+        pass
+    assert len(waiting) > 50 and max(waiting[30:]) <= max(waiting[:30])
+
+
 def test_a_bad_prefix_is_refused_as_by_a_stream():
     with pytest.raises(LmdmError, match="at least one block"):
-        stream_together(
-            tiny_live(), ["house"], seconds=0.1, seeds=[0], primes=[Audio(np.zeros((1, 10)), SAMPLE_RATE)]
-        )
+        stream_together(tiny_live(), ["house"], seconds=0.1, seeds=[0], primes=[Audio(np.zeros((1, 10)), SAMPLE_RATE)])

@@ -1,15 +1,16 @@
-"""`lmdm evaluate`: music by measure, and minutes of playing by measure."""
+"""`lmdm evaluate`: the whole report, music by measure, and minutes of playing by measure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lmdm_adapter.cli import evaluation_report
 from lmdm_adapter.cli.errors import FAILED, SentenceGroup
+from lmdm_adapter.cli.evaluation_screen import Row, stages, table
 from lmdm_adapter.cli.options import (
     DeviceOption,
     Dtype,
@@ -26,13 +27,24 @@ if TYPE_CHECKING:
     from lmdm_adapter.evaluation.music import MusicReport
     from lmdm_adapter.evaluation.soak import SoakReport
 
+
+class ReportByDefault(SentenceGroup):
+    """`lmdm evaluate MODEL` is `lmdm evaluate report MODEL`: whatever names no command names a model."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that `args` begin with, or the report."""
+        known = args[0] in self.commands
+        return super().resolve_command(ctx, args if known else ["report", *args])
+
+
 app = typer.Typer(
-    cls=SentenceGroup, no_args_is_help=True, help="Measure a model's music, and whether it plays for long."
-)
+    cls=ReportByDefault, no_args_is_help=True,
+    help="Measure a model's music, and whether it plays for long. `lmdm evaluate MODEL` gives the whole report.",
+)  # fmt: skip
+app.command("report")(evaluation_report.report)
 
 ModelArgument = Annotated[str, typer.Argument(help="The bundled model 'tiny', a folder, or a Hugging Face hub id.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="End with exit code 1 when a target is missed.")]
-Row = Sequence[str]
 
 MEANINGS = {
     "real": "the prompt songs themselves: a perfect model",
@@ -72,7 +84,7 @@ def music(
     plan = MusicPlan(windows=windows, prompts=prompts, seed=seed)
     _require_writable(json)
     live = open_model(model, device=device, dtype=dtype.value, threads=threads)
-    with _stages() as stage:
+    with stages() as stage:
         report = evaluate_music(live, plan, progress=stage)
     _finish({"model": model, **report.to_json()}, json)
     _show_music(report)
@@ -138,42 +150,14 @@ def _end(passed: bool, strict: bool) -> None:
         raise typer.Exit(FAILED)
 
 
-@contextmanager
-def _stages() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar per stage on standard error, where there is somebody to see it."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    )  # fmt: skip
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bars: dict[str, Any] = {}
-
-        def stage(name: str, done: int, total: int) -> None:
-            if name not in bars:
-                bars[name] = progress.add_task(name, total=total)
-            progress.update(bars[name], completed=done)
-
-        yield stage
-
-
 def _show_music(report: MusicReport) -> None:
-    _table("Fréchet distance to held-out songs", ("audio", "distance", "95 %", "windows", ""), _distance_rows(report))
+    table("Fréchet distance to held-out songs", ("audio", "distance", "95 %", "windows", ""), _distance_rows(report))
     tempos = [
         (name, f"{tempo.matches:.0%}", f"{tempo.octave_matches:.0%}", f"{tempo.chance:.0%}", MEANINGS.get(name, name))
         for name, tempo in report.tempos.items()
     ]
     heads = ("audio", "prompt's tempo", "or half or double", "by chance", "")
-    _table("Tempo within 4 % of the prompt", heads, tempos)
+    table("Tempo within 4 % of the prompt", heads, tempos)
     _show_checks(report.checks)
 
 
@@ -199,7 +183,7 @@ def _show_soak(report: SoakReport) -> None:
         rows.append(("memory", f"{report.rss_first_mib:.0f} MiB after warm-up, {report.rss_last_mib:.0f} at the end"))
     if report.border is not None:
         rows.append(("look-ahead", f"{report.border.look_ahead_frames} frames"))
-    _table("Playing", ("figure", ""), rows)
+    table("Playing", ("figure", ""), rows)
     _show_checks(report.checks)
 
 
@@ -211,16 +195,4 @@ def _show_checks(checks: Sequence[Check]) -> None:
         )
         for check in checks
     ]  # fmt: skip
-    _table("Targets", ("measure", "figure", "95 %", "target", ""), rows)
-
-
-def _table(title: str, heads: Sequence[str], rows: Sequence[Row]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for head in heads:
-        table.add_column(head)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table, highlight=False)
+    table("Targets", ("measure", "figure", "95 %", "target", ""), rows)

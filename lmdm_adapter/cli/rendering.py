@@ -82,7 +82,9 @@ def render(request: Request, *, notice: Callable[[str], None] = lambda line: Non
         notice(f"{request.model} was not trained for the regime {request.regime}; expect rougher music.")
     if prime is not None:
         prime = _fitted(prime, live, notice)
-    sampling = _sampling(live.sampling, request)
+    sampling = sampling_of(
+        live.sampling, steps=request.steps, guidance=request.guidance, sampler=request.sampler
+    )  # fmt: skip
     pieces = live.stream(
         request.prompt, request.seconds, seed=request.seed, prime=prime, sampling=sampling,
         look_ahead_frames=request.look_ahead_frames,
@@ -140,8 +142,11 @@ def _show(progress: Progress, bar: TaskID, timing: BlockTiming) -> None:
     )  # fmt: skip
 
 
-def _sampling(default: Sampling, request: Request) -> Sampling:
-    asked = {"steps": request.steps, "guidance": request.guidance, "sampler": request.sampler}
+def sampling_of(
+    default: Sampling, *, steps: int | None = None, guidance: float | None = None, sampler: str | None = None
+) -> Sampling:
+    """`default` with what was asked for. Raises LmdmError for values that no sampling can have."""
+    asked = {"steps": steps, "guidance": guidance, "sampler": sampler}
     return replace(default, **{name: value for name, value in asked.items() if value is not None})
 
 

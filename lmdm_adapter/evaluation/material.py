@@ -40,8 +40,14 @@ class Format:
 
 def training_sounds(count: int, form: Format, *, seed: int) -> Iterator[Audio]:
     """Songs that training may have heard."""
+    return (clip.audio for clip in training_clips(count, form, seed=seed))
+
+
+def training_clips(count: int, form: Format, *, seed: int) -> Iterator[Clip]:
+    """Songs that training may have heard, with what they are."""
     for number in _numbers(TRAIN_SEEDS, seed, count):
-        yield form.render(compose(number, seconds=form.seconds))
+        song = compose(number, seconds=form.seconds)
+        yield Clip(song, form.render(song))
 
 
 def prompt_songs(count: int, *, seconds: float, seed: int) -> list[Song]:
@@ -56,10 +62,13 @@ def prompt_songs(count: int, *, seconds: float, seed: int) -> list[Song]:
 
 def held_out_sounds(count: int, form: Format, *, seed: int, without: Iterable[Song] = ()) -> Iterator[Audio]:
     """Held-out songs other than those of `without`."""
+    return map(form.render, held_out_songs(count, seconds=form.seconds, seed=seed, without=without))
+
+
+def held_out_songs(count: int, *, seconds: float, seed: int, without: Iterable[Song] = ()) -> Iterator[Song]:
+    """Held-out songs other than those of `without`."""
     taken = {song.seed for song in without}
-    songs = (song for song in _held_out(form.seconds, seed) if song.seed not in taken)
-    for song in islice(songs, count):
-        yield form.render(song)
+    return islice((song for song in _held_out(seconds, seed) if song.seed not in taken), count)
 
 
 def _held_out(seconds: float, seed: int) -> Iterator[Song]:

@@ -7,17 +7,24 @@ the music as it is, to rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from lmdm_adapter import codec_stream
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.controls import Controls, condition
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.prime import prime_latents
 from lmdm_adapter.rollout import Told, begin, next_block
-from lmdm_adapter.state import Conditioning
+from lmdm_adapter.spec import Sampling
+from lmdm_adapter.state import Conditioning, StreamState
+
+DECODE_FRAMES = 128
+"""Latents are decoded this many at a time: each decode repeats the codec's reach, which is longer than short blocks."""
 
 
 def stream_together(
@@ -33,18 +40,73 @@ def stream_together(
         context = None
         if primes is not None:
             context = torch.cat([prime_latents(live.codec, prime, live.spec) for prime in primes])
-        latents = _latents(live, _told(live, prompts), _blocks(live, samples), seeds=tuple(seeds), context=context)
+        told = _told(live, prompts, live.sampling)
+        latents = _latents(live, told, _blocks(live, samples), seeds=tuple(seeds), context=context)
         rows = [_decoded(live, row, context=0 if context is None else context.shape[-1]) for row in latents.split(1)]
     return [Audio(row[:, :samples].float().cpu().numpy(), live.codec.sample_rate) for row in rows]
 
 
-def _told(live: LiveModel, prompts: Sequence[str]) -> Told:
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Streams under way: the state of all, the decoder of each, and what each has played of the next window."""
+
+    state: StreamState
+    decoders: tuple[codec_stream.CodecState, ...]
+    waiting: tuple[np.ndarray, ...]
+
+
+def windows_together(
+    live: LiveModel, prompts: Sequence[str], *, windows: int, window_seconds: float, seeds: Sequence[int],
+    sampling: Sampling, primes: Sequence[Audio] | None = None,
+) -> Iterator[list[Audio]]:  # fmt: skip
+    """Window after window of what `live.stream` plays for each row; memory does not grow with their number.
+
+    Raises LmdmError as `stream` does.
+    """
+    samples = max(1, round(window_seconds * live.codec.sample_rate))
+    with torch.inference_mode():
+        told, rows = _told(live, prompts, sampling), _started(live, seeds, primes)
+    for _ in range(windows):
+        while min(row.shape[1] for row in rows.waiting) < samples:
+            rows = _played_on(live, rows, told, sampling)
+        yield [Audio(row[:, :samples].copy(), live.codec.sample_rate) for row in rows.waiting]
+        rows = replace(rows, waiting=tuple(row[:, samples:].copy() for row in rows.waiting))
+
+
+def _started(live: LiveModel, seeds: Sequence[int], primes: Sequence[Audio] | None) -> _Rows:
+    contexts: list[Tensor | None] = [None] * len(seeds)
+    if primes is not None:
+        contexts = [prime_latents(live.codec, prime, live.spec) for prime in primes]
+    return _Rows(
+        begin(_rows(contexts), seeds=tuple(seeds), spec=live.spec),
+        tuple(codec_stream.start(live.codec, context=context) for context in contexts),
+        tuple(np.zeros((live.codec.channels, 0), dtype=np.float32) for _ in seeds),
+    )
+
+
+@torch.inference_mode()
+def _played_on(live: LiveModel, rows: _Rows, told: Told, sampling: Sampling) -> _Rows:
+    """All rows some blocks later. They are decoded one by one: a decoder takes far more memory than its latents."""
+    state, parts = rows.state, []
+    for _ in range(math.ceil(DECODE_FRAMES / live.spec.block_frames)):
+        latents, state = next_block(live.engine, state, told, spec=live.spec, sampling=sampling)
+        parts.append(latents.to(live.codec.dtype))
+    pairs = zip(rows.decoders, torch.cat(parts, dim=-1).split(1), strict=True)
+    decoded = [codec_stream.decode_step(live.codec, decoder, latents) for decoder, latents in pairs]
+    waiting = tuple(
+        np.concatenate((row, audio[0].float().cpu().numpy()), axis=1)
+        for row, (audio, _) in zip(rows.waiting, decoded, strict=True)
+    )
+    return _Rows(state, tuple(decoder for _, decoder in decoded), waiting)
+
+
+def _told(live: LiveModel, prompts: Sequence[str], sampling: Sampling) -> Told:
     told = [
         condition(live.network, Controls.of(prompt), window_seconds=live.window_seconds, device=live.device)
         for prompt in prompts
     ]
     joined = Conditioning(cross=_rows([one.cross for one in told]), global_cond=_rows([o.global_cond for o in told]))
-    return Told.of(live.engine, joined, guidance=live.sampling.guidance)
+    return Told.of(live.engine, joined, guidance=sampling.guidance)
 
 
 def _rows(parts: list[Tensor | None]) -> Tensor | None:

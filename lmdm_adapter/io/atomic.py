@@ -65,7 +65,11 @@ def replacing(target: Path, *, keep: bool = True) -> Iterator[Path]:
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all. NaN and infinity are no JSON and raise ValueError."""
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
     with _sentence_for(path), replacing(output_path(path)) as part:
         part.write_text(text, encoding="utf-8")
 

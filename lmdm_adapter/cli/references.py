@@ -11,7 +11,8 @@ import soundfile
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.io.files import read_audio
+from lmdm_adapter.resampling import fitted
+from lmdm_adapter.sound_file import read_audio
 
 LEAST_SECONDS, MOST_SECONDS = 10.0, 120.0
 LEAST_FILES = 2
@@ -32,14 +33,12 @@ class Recordings(Sequence[Audio]):
     @overload
     def __getitem__(self, index: slice) -> Recordings: ...
     def __getitem__(self, index: int | slice) -> Audio | Recordings:
-        """Read one file; raises LmdmError when it cannot be read, or soxr is missing and needed."""
+        """Read one file; raises LmdmError when it cannot be read."""
         if isinstance(index, slice):
             return Recordings(self.files[index], self.sample_rate)
-        from lmdm_adapter.evaluation.resampling import resampled
-
         audio = read_audio(self.files[index])
         samples = audio.samples[:, : round(MOST_SECONDS * audio.sample_rate)]
-        return resampled(Audio(samples, audio.sample_rate), self.sample_rate)
+        return fitted(Audio(samples, audio.sample_rate), sample_rate=self.sample_rate, channels=audio.channels)
 
 
 def recordings(folder: Path) -> tuple[Path, ...]:

@@ -11,7 +11,7 @@ import torch
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.evaluation.extras import extra
-from lmdm_adapter.evaluation.resampling import resampled
+from lmdm_adapter.resampling import fitted
 
 WINDOW_SECONDS, WINDOW_HOP_SECONDS = 10.0, 5.0
 BATCH = 8
@@ -28,7 +28,7 @@ class ClapEmbedding:
     def __call__(self, audio: Audio) -> np.ndarray:
         """(windows, d), a window of 10 s every 5 s."""
         rate = int(self.extractor.sampling_rate)
-        windows = _windows(resampled(audio, rate).samples.mean(axis=0), rate)
+        windows = _windows(fitted(audio, sample_rate=rate, channels=1).samples[0], rate)
         parts = [self._embedded(windows[first : first + BATCH], rate) for first in range(0, len(windows), BATCH)]
         return np.concatenate(parts)
 

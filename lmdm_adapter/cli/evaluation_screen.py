@@ -54,7 +54,7 @@ def show_report(report: Report) -> None:
     for measure in SONG_MEASURES:
         figures = [_brief(one.primed.get(measure.name)) for one in columns]
         rows.append((f"primed {measure.name}", *figures, _brief(report.chance.get(measure.name))))
-    heads = ("measure", *(one.name for one in contenders), "through the codec", "songs", "chance")
+    heads = ("measure", *_heads(contenders), "through the codec", "songs", "chance")
     table(f"Against {report.reference}, with 95 % intervals over streams", heads, rows)
     _show_slopes(report, contenders)
 
@@ -64,8 +64,12 @@ def _show_slopes(report: Report, contenders: Sequence[Measured]) -> None:
     for name in report.model.drifts:
         steeper = [_brief(report.steeper[name], sign="+")] if report.baseline is not None else []
         rows.append((name, *(_brief(one.drifts[name].slope, sign="+") for one in contenders), *steeper))
-    heads = ("slope per minute", *(one.name for one in contenders), *(["difference"] if report.baseline else []))
+    heads = ("slope per minute", *_heads(contenders), *(["difference"] if report.baseline else []))
     table(f"Drift over {report.plan.minutes:g} minutes", heads, rows)
+
+
+def _heads(contenders: Sequence[Measured]) -> list[str]:
+    return [f"{one.name}{mark}" for one, mark in zip(contenders, ("", " (baseline)")[: len(contenders)], strict=True)]
 
 
 def _brief(figure: Any, *, sign: str = "") -> str:
@@ -82,7 +86,7 @@ def table(title: str, heads: Sequence[str], rows: Sequence[Row]) -> None:
 
     table = Table(title=title, title_justify="left")
     for head in heads:
-        table.add_column(head)
+        table.add_column(head, overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console().print(table, highlight=False)

@@ -15,7 +15,7 @@ from lmdm_adapter.recipes import codec
 from lmdm_adapter.training.codec_files import load_codec
 from lmdm_adapter.training.configs import write_json
 from lmdm_adapter.training.journal import read_log
-from tests.processes import finish, launch, start
+from tests.processes import LONGEST_SECONDS, finish, launch, start
 from tests.test_miniature_chain import codec_recipe
 from tests.trained_together import CONFIG, fit
 
@@ -104,11 +104,11 @@ def test_sigterm_to_the_launcher_saves_and_ends_and_the_run_goes_on(tmp_path: Pa
     write_json(tmp_path / "long.json", long)
     started = launch("lmdm_adapter.recipes.codec", "--config", str(tmp_path / "long.json"))
     log = tmp_path / "codec" / "log.jsonl"
-    until = time.monotonic() + 60.0
+    until = time.monotonic() + LONGEST_SECONDS
     while not log.exists() and time.monotonic() < until:
         time.sleep(0.1)
     started.send_signal(signal.SIGTERM)
-    started.communicate(timeout=60.0)
+    started.communicate(timeout=LONGEST_SECONDS)
     step = torch.load(tmp_path / "codec" / "checkpoint.pt", weights_only=True)["step"]
     assert 0 < step < 100_000
     more = replace(long, loop=replace(long.loop, steps=step + 1))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lmdm_adapter.training.draws import normal, torch_draws
 from lmdm_adapter.training.loop import Batch, LoopConfig, OptimiserConfig, Trained, train
-from lmdm_adapter.training.processes import disconnect
+from lmdm_adapter.training.processes import end_program
 
 CONFIG = LoopConfig(
     steps=6, learning_rate=1e-2, warmup_steps=2, average_decay=0.9, log_every_steps=2, clip_norm=0.5, cpu=True
@@ -121,4 +121,4 @@ def main(folder: str, *trainings: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
-    disconnect()
+    end_program()

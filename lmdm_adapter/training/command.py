@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.training.configs import read_config
-from lmdm_adapter.training.processes import disconnect, is_first_process
+from lmdm_adapter.training.processes import end_program, is_first_process
 
 Config = TypeVar("Config")
 
@@ -24,5 +24,4 @@ def recipe_command(cls: type[Config], run: Callable[[Config], object]) -> None:
         run(read_config(cls, parser.parse_args().config))
     except LmdmError as error:
         sys.exit(f"Error: {error}")
-    finally:
-        disconnect()
+    end_program()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -112,9 +114,24 @@ def main_first(config: LoopConfig) -> Iterator[bool]:
         yield accelerator.is_main_process
 
 
-def disconnect() -> None:
-    """End the connections between processes, at the end of a program; left to the interpreter they end in an abort."""
+def disconnect() -> bool:
+    """End the connections between processes, where there are any; returns whether there were."""
     import torch
 
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    connected = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if connected:
         torch.distributed.destroy_process_group()
+    return connected
+
+
+def end_program() -> None:
+    """Disconnect, and where several processes worked together end this one here, with exit status 0.
+
+    DDP keeps threads of gloo alive beyond the connections (torch 2.13); now and then they abort an interpreter that
+    ends in the usual way, after all work was done.
+    """
+    if disconnect():
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from lmdm_adapter.controls import Controls, condition
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.hosts.reference import is_reference, reference_spec
 from lmdm_adapter.network.dit import DiT
+from lmdm_adapter.network.identity import MadeFromWeights
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.network.packing import packed, packs
 from lmdm_adapter.prime import prime_latents
@@ -27,6 +27,7 @@ from lmdm_adapter.section import LmdmSection
 from lmdm_adapter.spec import BlockSpec, Regime, Sampling
 from lmdm_adapter.state import StreamState, forgotten, recached, rewound
 from lmdm_adapter.state_file import model_digest, read_state, state_bytes, write_whole
+from lmdm_adapter.state_fit import require_finite, require_fit
 
 PROMPTS_KEPT = 16
 
@@ -41,8 +42,7 @@ class LiveModel:
     network: Network
     section: LmdmSection
     host_config: Mapping[str, Any] | None = None
-    _told: dict[tuple[Controls, float, int], Told] = field(default_factory=dict, init=False, repr=False)
-    _engines: dict[int, DiT] = field(default_factory=dict, init=False, repr=False)
+    _made: MadeFromWeights = field(default_factory=MadeFromWeights, init=False, repr=False)
 
     @property
     def spec(self) -> BlockSpec:
@@ -55,28 +55,21 @@ class LiveModel:
         """How this model is denoised unless a call says otherwise."""
         return self.section.sampling
 
-    @cached_property
+    @property
     def codec(self) -> Codec:
-        """The codec, with weight norms folded once. Raises LmdmError for a model without one."""
-        config = self.network.config
-        return Codec(self.network.autoencoder, config.sample_rate, config.codec_scale).folded()
+        """The codec, with weight norms folded until its weights change. Raises LmdmError for a model without one."""
+        config, autoencoder = self.network.config, self.network.autoencoder
+        whole = Codec(autoencoder, config.sample_rate, config.codec_scale)
+        return self._made.get("codec", autoencoder, whole.folded)
 
     @property
     def engine(self) -> DiT:
-        """The DiT as it plays: with its matrices laid out for this CPU where that can be, else as it is.
+        """The DiT as it plays: its matrices laid out for this CPU where that can be, until its weights change.
 
-        Rearranged again when weights have changed. Takes the memory of the matrices once more.
+        Takes the memory of the matrices once more. What is written through `.data` in place is not noticed.
         """
-        version = self._version
-        if version not in self._engines:
-            self._engines.clear()
-            self._engines[version] = packed(self.network.dit) if packs(self.network.dit) else self.network.dit
-        return self._engines[version]
-
-    @property
-    def _version(self) -> int:
-        """Grows whenever a weight is changed in place."""
-        return sum(parameter._version for parameter in self.network.parameters())
+        dit = self.network.dit
+        return self._made.get("engine", dit, lambda: packed(dit) if packs(dit) else dit)
 
     @property
     def device(self) -> torch.device:
@@ -107,9 +100,11 @@ class LiveModel:
     ) -> tuple[Audio, StreamState]:
         """Play one block: the audio that is ready, and the state after it. `state` stays as it was.
 
-        Audio lags latents by the codec's look-ahead, so the first pieces are shorter than a block.
+        Audio lags latents by the codec's look-ahead, so the first pieces are shorter than a block. Raises LmdmError
+        for a state that this model cannot have made.
         """
         sampling = sampling or self.sampling
+        require_fit(state, self.network.dit.config, self.codec)
         with torch.inference_mode():
             told = self._told_of(Controls.of(prompt), sampling.guidance)
             latents, state = next_block(
@@ -144,15 +139,16 @@ class LiveModel:
 
     def _told_of(self, controls: Controls, guidance: float) -> Told:
         """Prompt K/V depend on prompt and weights alone: the last few are kept, oldest dropped first."""
-        key = (controls, guidance, self._version)
-        if key not in self._told:
+        kept = self._made.get("told", self.network, dict[tuple[Controls, float], Told])
+        key = controls, guidance
+        if key not in kept:
             conditioning = condition(
                 self.network, controls, window_seconds=self.window_seconds, device=self.device
             )
-            while len(self._told) >= PROMPTS_KEPT:
-                self._told.pop(next(iter(self._told)))
-            self._told[key] = Told.of(self.engine, conditioning, guidance=guidance)
-        return self._told[key]
+            while len(kept) >= PROMPTS_KEPT:
+                kept.pop(next(iter(kept)))
+            kept[key] = Told.of(self.engine, conditioning, guidance=guidance)
+        return kept[key]
 
     def with_regime(self, regime: Regime) -> LiveModel:
         """The same weights, shared, played in another regime; how good that sounds is up to their training.
@@ -216,12 +212,20 @@ class LiveModel:
 
         Raises LmdmError for a file that holds none, or one of another model, other blocks or another number format.
         """
-        return read_state(Path(path), model=self.digest, device=self.device)
+        state = read_state(Path(path), model=self.digest, device=self.device)
+        require_fit(state, self.network.dit.config, self.codec)
+        require_finite(state)
+        return state
 
     @property
     def digest(self) -> str:
-        """What states and takes know this model by: its weights, blocks, regime and number format."""
-        return model_digest(self.network, {"spec": self.spec.to_json(), "dtype": str(self.network.dit.dtype)})
+        """What states and takes know this model by: weights, blocks, regime, settings and number format.
+
+        Weights of T5 are not in it, they belong to no checkpoint.
+        """
+        section = {name: value for name, value in self.section.to_json().items() if not name.startswith("trained")}
+        settings = {"section": section, "network": asdict(self.network.config), "dtype": str(self.network.dit.dtype)}
+        return model_digest(self.network, settings)
 
     def save(self, folder: str | Path) -> None:
         """Write `model.safetensors` (the host's keys), `adapter.safetensors` and `model_config.json`.

@@ -12,6 +12,7 @@ from lmdm_adapter.errors import LmdmError
 
 HISTORY_BLOCKS = 256
 
+
 @dataclass(frozen=True, eq=False)
 class Conditioning:
     """Encoded prompt and settings of a batch: what the network is told besides the audio.

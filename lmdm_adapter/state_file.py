@@ -29,7 +29,10 @@ TENSORS = ("latents", "controls", "keys_values")
 
 @dataclass(frozen=True)
 class StateFacts:
-    """What of a state is no tensor. `model` is the digest of the model that plays it."""
+    """What of a state is no tensor. `model` is the digest of the model that plays it, `counts` are numbers of blocks.
+
+    Raises LmdmError for numbers that no state has.
+    """
 
     model: str
     frame_index: int
@@ -37,6 +40,13 @@ class StateFacts:
     seeds: tuple[int, ...]
     counts: tuple[int, ...]
     codec: tuple[int, ...] | None
+
+    def __post_init__(self) -> None:
+        lengths = len(self.counts), len(self.codec or (0, 0, 0))
+        if lengths != (len(PARTS), 3) or not self.seeds:
+            raise LmdmError(f"A stream state cannot have the facts {self}; save it again.")
+        if min(self.frame_index, self.block_index, *self.counts, *(self.codec or (0,))) < 0:
+            raise LmdmError(f"A stream state counts nothing below 0, got {self}; save it again.")
 
 
 def model_digest(network: nn.Module, settings: Mapping[str, Any]) -> str:
@@ -82,6 +92,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def read_state(path: Path, *, model: str, device: torch.device) -> StreamState:
     """The state in a file. Raises LmdmError for a file that is none, or a state of another model."""
+    if path.is_dir():
+        raise LmdmError(f"{path} is a folder; give the file that save_state wrote.")
     facts, tensors = _contents(path, device)
     if facts.model != model:
         raise LmdmError(f"{path} is a state of another model (or other blocks); load the model that it was saved with.")
@@ -111,7 +123,10 @@ def _contents(path: Path, device: torch.device) -> tuple[StateFacts, dict[str, T
         raise LmdmError(f"{path} is a {found!r}, this package reads {FORMAT!r}; use the release that saved it.")
     if found != FORMAT:
         raise LmdmError(f"{path} holds no stream state; save one with LiveModel.save_state.")
-    return from_json(StateFacts, json.loads(metadata.get("facts", "{}"))), tensors
+    try:
+        return from_json(StateFacts, json.loads(metadata.get("facts", "{}"))), tensors
+    except (ValueError, TypeError) as error:
+        raise LmdmError(f"{path} has facts that cannot be read ({error}); save it again.") from None
 
 
 def _block(tensors: Mapping[str, Tensor], prefix: str) -> Block:

@@ -116,10 +116,23 @@ def test_the_prompt_cache_tells_all_controls_apart() -> None:
 
 
 def test_the_prompt_cache_stays_small() -> None:
-    live = tiny_live()
-    for number in range(PROMPTS_KEPT + 5):
+    live, made = tiny_live(), []
+    live.network.conditioners.register_forward_pre_hook(lambda _module, given: made.append(given))
+    for number in (*range(PROMPTS_KEPT + 1), PROMPTS_KEPT, 0):
         latents_of(live, f"house {60 + number} bpm")
-    assert len(live._told) <= PROMPTS_KEPT
+    assert len(made) == PROMPTS_KEPT + 2, "the newest is still known, the oldest is encoded anew"
+
+
+@pytest.mark.parametrize("prompts", ["abc", (("a",),), (("a", 1.0, 2.0),), ("ab",), 3])
+def test_what_is_no_list_of_pairs_is_named(prompts: object) -> None:
+    with pytest.raises(LmdmError, match="pairs of a text and its weight"):
+        Controls(prompts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("weight", ["1", None, True, 1j])
+def test_a_weight_is_a_number(weight: object) -> None:
+    with pytest.raises(LmdmError, match="finite numbers"):
+        Controls((("a", weight),))  # type: ignore[arg-type]
 
 
 def test_a_finished_block_is_committed_under_the_prompt_that_follows() -> None:

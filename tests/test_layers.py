@@ -17,7 +17,7 @@ LAYERS = (
     ("session", "training", "recipes", "evaluation", "bench"),
     (
         "loading", "live", "conversion", "checkpoint", "section", "hosted", "prime", "rollout", "regimes", "told",
-        "state_file", "sound_file",
+        "state_file", "state_fit", "sound_file",
         "codec", "codec_stream", "codec_residual", "controls", "pipeline", "host_request", "k_diffusion",
     ),
     ("hosts",),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
 
 import pytest
 import torch
@@ -60,16 +62,62 @@ def test_what_cannot_be_packed_plays_as_it_is():
     assert live.engine is live.network.dit
 
 
-def test_changed_weights_are_packed_anew():
-    live = tiny_live()
-    before, _ = live.step(live.start(seed=1), "house")
-    kept = live.engine
-    assert live.engine is kept, "packed once"
+def heard(live):
+    return [piece.samples for piece in live.stream("house", 0.5, seed=1)]
+
+
+def changed_in_place(live):
     with torch.no_grad():
         live.network.dit.transformer.layers[0].ff.ff[2].weight.mul_(2.0)
-    assert live.engine is not kept
-    pieces = [list(one.stream("house", 0.5, seed=1)) for one in (live, live.copied())]
-    assert all((a.samples == b.samples).all() for a, b in zip(*pieces, strict=True))
+
+
+def replaced(live):
+    linear = live.network.dit.transformer.layers[0].ff.ff[2]
+    linear.weight = torch.nn.Parameter(linear.weight.detach() * 2.0, requires_grad=False)
+
+
+def conditioner_changed(live):
+    with torch.no_grad():
+        for parameter in live.network.conditioners.parameters():
+            parameter.mul_(2.0)
+
+
+def decoder_changed(live):
+    with torch.no_grad():
+        for parameter in live.network.autoencoder.decoder.parameters():
+            parameter.mul_(1.1)
+
+
+def in_double_precision(live):
+    live.network.double()
+
+
+CHANGES = [changed_in_place, replaced, conditioner_changed, decoder_changed, in_double_precision]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_model_that_has_played_plays_its_changed_weights(change):
+    live = tiny_live()
+    before, engine = heard(live), live.engine
+    assert live.engine is engine, "packed once"
+    change(live)
+    after, fresh = heard(live), heard(live.copied())
+    assert all((a == b).all() for a, b in zip(after, fresh, strict=True))
+    assert any((a != b).any() for a, b in zip(after, before, strict=True))
+
+
+def test_a_model_that_has_played_can_be_copied_and_pickled():
+    live = tiny_live()
+    expected = heard(live)
+    for again in (copy.deepcopy(live), pickle.loads(pickle.dumps(live)), live.copied()):
+        assert all((a == b).all() for a, b in zip(heard(again), expected, strict=True))
+
+
+def test_a_model_built_in_inference_mode_plays():
+    with torch.inference_mode():
+        live = tiny_live()
+        inside = heard(live)
+    assert all((a == b).all() for a, b in zip(heard(live), inside, strict=True))
 
 
 def test_another_network_in_the_same_handle_gets_an_engine_of_its_own():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from lmdm_adapter.audio import Audio
@@ -18,7 +20,7 @@ from lmdm_adapter.live import LiveModel
 from lmdm_adapter.rollout import begin
 from lmdm_adapter.session.take import Event, Take, play
 from lmdm_adapter.spec import BlockSpec, Regime, Sampling
-from lmdm_adapter.state import HISTORY_BLOCKS, StreamState
+from lmdm_adapter.state import HISTORY_BLOCKS, Block, StreamState
 from tests.models import SAMPLE_RATE, SPEC, tiny_live
 
 HOUSE, TECHNO = "house 120 bpm", "techno 140 bpm drums"
@@ -148,8 +150,6 @@ def test_what_is_no_state_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_state_without_a_part_is_refused(tmp_path: Path) -> None:
-    from safetensors import safe_open
-
     live, path = tiny_live(), tmp_path / "moment.safetensors"
     live.save_state(played(live, live.start(), 2)[1], path)
     with safe_open(path, framework="pt") as file:
@@ -158,6 +158,71 @@ def test_a_state_without_a_part_is_refused(tmp_path: Path) -> None:
     save_file({name: value for name, value in tensors.items() if name != "pending.0.latents"}, path, metadata)
     with pytest.raises(LmdmError, match="misses a part"):
         live.load_state(path)
+
+
+BROKEN_FACTS = {
+    "no JSON": "{oops", "no seeds": {"seeds": []}, "no look-ahead": {"codec": [1]}, "no codec": {"codec": None},
+    "negative frames": {"frame_index": -1}, "negative blocks": {"counts": [-1, 0, 1]}, "no kinds": {"counts": [1]},
+    "words": {"block_index": "three"}, "more seeds than rows": {"seeds": [1, 2]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN_FACTS)
+def test_facts_that_no_state_has_are_refused(name: str, tmp_path: Path) -> None:
+    live, path = tiny_live(), tmp_path / "moment.safetensors"
+    live.save_state(played(live, live.start(), 2)[1], path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    broken = BROKEN_FACTS[name]
+    facts = broken if isinstance(broken, str) else json.dumps({**json.loads(metadata["facts"]), **broken})
+    save_file(load_file(path), path, {**metadata, "facts": facts})
+    with pytest.raises(LmdmError):
+        live.load_state(path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("pending.0.latents", "NaN"), ("pending.0.latents", "narrow"),
+                                             ("blocks.0.keys_values", "narrow"), ("codec.tail", "wide")])  # fmt: skip
+def test_tensors_that_no_state_of_this_model_has_are_refused(name: str, value: str, tmp_path: Path) -> None:
+    live, path = tiny_live(), tmp_path / "moment.safetensors"
+    live.save_state(played(live, live.start(), 3)[1], path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    changes = {"NaN": lambda x: x * torch.nan, "narrow": lambda x: x[:, :1], "wide": lambda x: x.repeat(1, 2, 1)}
+    save_file({**tensors, name: changes[value](tensors[name]).contiguous()}, path, metadata)
+    with pytest.raises(LmdmError, match="another model" if value != "NaN" else "NaN"):
+        live.load_state(path)
+
+
+def test_a_folder_is_no_state(tmp_path: Path) -> None:
+    with pytest.raises(LmdmError, match="is a folder"):
+        tiny_live().load_state(tmp_path)
+
+
+@pytest.mark.parametrize("change", [
+    {"sampling": Sampling(2, "euler")}, {"seconds_total": 99.0}, {"spec": BlockSpec(6, 2)},
+], ids=["sampling", "seconds", "blocks"])  # fmt: skip
+def test_settings_that_change_the_music_make_another_model(change: dict[str, object], tmp_path: Path) -> None:
+    live, path = tiny_live(), tmp_path / "moment.safetensors"
+    live.save_state(live.start(), path)
+    other = replace(live, section=replace(live.section, **change))
+    with pytest.raises(LmdmError, match="another model"):
+        other.load_state(path)
+    longer = replace(live, section=replace(live.section, trained_steps=7))
+    assert longer.load_state(path).block_index == 0, "how long it was trained is in its weights"
+
+
+def test_a_state_of_another_shape_of_model_is_refused_in_memory() -> None:
+    live = tiny_live()
+    _, state = played(live, live.start(), 3)
+    wide = replace(state, pending=tuple(Block(block.latents.repeat(1, 2, 1)) for block in state.pending))
+    deep = replace(state, blocks=tuple(replace(b, keys_values=b.keys_values.repeat(2, 1, 1, 1, 1, 1))
+                                       for b in state.blocks))  # fmt: skip
+    for other in (wide, deep):
+        with pytest.raises(LmdmError, match="another model"):
+            live.step(other, "house")
+    with pytest.raises(LmdmError, match="no codec state"):
+        live.step(replace(state, codec=None), "house")
 
 
 @pytest.mark.parametrize("primed", [False, True], ids=["cold", "primed"])

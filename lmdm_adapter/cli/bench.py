@@ -82,6 +82,7 @@ def bench(
 
 
 def _show(report: BenchReport) -> None:
+    from lmdm_adapter.bench.passes import DISCRETE_BASELINE_EVALUATIONS
     from lmdm_adapter.cli.screen import say, table
 
     settings = report.settings
@@ -91,6 +92,7 @@ def _show(report: BenchReport) -> None:
     )
     table(title, ("per block", *(one.regime for one in report.regimes)), _rows(report))
     say(f"decode: {_time(report.decode)}; a block lasts {1000 * report.block_seconds:.0f} ms")
+    say(f"the paper's discrete baseline evaluates its network {DISCRETE_BASELINE_EVALUATIONS} times for two seconds")
     say("times in ms: median (95th percentile) [floor]; the real-time factor counts decoding, ratios do not")
     parts = [f"{name} {size / 2**20:.0f} MiB" for name, size in report.weights_bytes.items()]
     peak = "" if report.peak_rss_bytes is None else f"; peak memory {report.peak_rss_bytes / 2**20:.0f} MiB"

@@ -38,7 +38,7 @@ def parse_device(device: str) -> torch.device:
         place = torch.device(device)
         torch.empty(1, device=place)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = str(error).splitlines()[0].partition(". ")[0].rstrip(".")
         raise LmdmError(f"Device {device!r} cannot be used here ({reason}); try --device cpu.") from error
     if place.type == "meta":
         raise LmdmError("Device 'meta' holds no numbers; try --device cpu.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 from lmdm_adapter.errors import LmdmError
 
@@ -22,12 +23,15 @@ class Controls:
     values: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
+        for pair in self.prompts if isinstance(self.prompts, (tuple, list)) else (self.prompts,):
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+                raise LmdmError(f"prompts are pairs of a text and its weight, got {pair!r}.")
         for text in (*(text for text, _ in self.prompts), self.negative_prompt or ""):
             if not isinstance(text, str):
                 raise LmdmError(f"A prompt must be text, got {text!r}.")
         weights = [weight for _, weight in self.prompts]
-        if not weights or not all(math.isfinite(w) and w >= 0 for w in weights) or sum(weights) <= 0:
-            raise LmdmError(f"Prompt weights must be finite, not negative, and not all zero; got {weights}.")
+        if not weights or not all(map(_is_weight, weights)) or sum(weights) <= 0:
+            raise LmdmError(f"Prompt weights must be finite numbers, not negative, and not all zero; got {weights}.")
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -40,3 +44,7 @@ class Controls:
     def of(prompt: str | Controls) -> Controls:
         """A plain prompt as controls; controls as they are."""
         return prompt if isinstance(prompt, Controls) else Controls(prompts=((prompt, 1.0),))
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and value >= 0

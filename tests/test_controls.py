@@ -131,7 +131,7 @@ def test_what_is_no_list_of_pairs_is_named(prompts: object) -> None:
 
 @pytest.mark.parametrize("weight", ["1", None, True, 1j])
 def test_a_weight_is_a_number(weight: object) -> None:
-    with pytest.raises(LmdmError, match="finite numbers"):
+    with pytest.raises(LmdmError, match="weights must be finite"):
         Controls((("a", weight),))  # type: ignore[arg-type]
 
 

@@ -31,7 +31,7 @@ class Controls:
                 raise LmdmError(f"A prompt must be text, got {text!r}.")
         weights = [weight for _, weight in self.prompts]
         if not weights or not all(map(_is_weight, weights)) or sum(weights) <= 0:
-            raise LmdmError(f"Prompt weights must be finite numbers, not negative, and not all zero; got {weights}.")
+            raise LmdmError(f"Prompt weights must be finite, not negative, and not all zero; got {weights}.")
 
     @property
     def shares(self) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The real host for the parity tests: `tests/host/install.sh VENV && VENV/bin/python -m pytest -m host`."""
+"""The real host for the parity tests: `tests/host/install.sh VENV && VENV/bin/python -m pytest -n 0 -m host`."""
 
 from __future__ import annotations
 

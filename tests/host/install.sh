@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make a virtual environment with the project, pytest and a lean stable-audio-tools 0.0.19: tests/host/install.sh VENV
-# Afterwards: VENV/bin/python -m pytest -m host
+# Afterwards: VENV/bin/python -m pytest -n 0 -m host
 set -euo pipefail
 
 if [ "$#" -ne 1 ]; then

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,9 +102,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _unpickled(path: Path) -> object:
-    """What a `.ckpt` holds. Strange bytes raise anything, and torch advises to trust them: neither is passed on."""
+    """What a `.ckpt` holds. Strange bytes raise anything, and torch advises to trust them: neither is passed on.
+
+    Neither are torch's warnings about how old or strange the pickle is: what it holds is judged here.
+    """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, MemoryError):
         raise
     except Exception:

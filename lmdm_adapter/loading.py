@@ -55,6 +55,8 @@ def bundled() -> list[str]:
 
 def locate(name: str | Path) -> Path:
     """The folder or file that `name` means, downloaded from the hub if need be. Raises LmdmError as `load` does."""
+    if not str(name).strip():
+        raise LmdmError("The name of the model is empty; give a folder, a hub id (owner/name) or a bundled model.")
     if Path(name).exists():
         return Path(name)
     if str(name) in bundled():

@@ -59,7 +59,8 @@ def generate_diffusion_cond(
 ) -> Tensor:  # fmt: skip
     """Music of any length, `b ch s` (`b c n` for `return_latents`), with the arguments of the host's own function.
 
-    `stream_diffusion_cond` gives the same in pieces, and says what the arguments mean here.
+    `stream_diffusion_cond` gives the same in pieces, and says what the arguments mean here. A host's model is converted
+    at every call: where calls are many, convert it once and pass the live model.
     """
     pieces = stream_diffusion_cond(
         model, steps, cfg_scale, conditioning, conditioning_tensors, negative_conditioning,
@@ -81,11 +82,14 @@ def stream_diffusion_cond(
 
     `model` is a live model, or a host's, which is converted as `spec` says, shares its tensors and stays as it was;
     None is outpainting, which needs no training, in a window of 240 frames (a host object does not tell its own: 256
-    for Stable Audio Open Small, 1024 for 1.0). `conditioning` is a list with a dict for each row, or one for all.
-    Row i is the same request with `seed + i` alone; -1 draws a seed. As in the host the music has whole frames:
-    `sample_size` is rounded down to them. `init_audio` is what the music goes on from; as in the
-    host it is resampled and mixed to the model's rate and channels. `callback` gets a `Progress` after every block.
-    Raises LmdmError before any music for what cannot be honoured, naming it; nothing is ignored.
+    for Stable Audio Open Small, 1024 for 1.0). A host's model is converted, and on the CPU its matrices are packed, at
+    every call: where calls are many, `lmdm_adapter.convert` it once and pass the live model.
+
+    `conditioning` is a list with a dict for each row, or one for all. Row i is the same request with `seed + i` alone;
+    -1 draws a seed. As in the host the music has whole frames: `sample_size` is rounded down to them. `init_audio` is
+    what the music goes on from; as in the host it is resampled and mixed to the model's rate and channels. `callback`
+    gets a `Progress` after every block. Raises LmdmError before any music for what cannot be honoured, naming it;
+    nothing is ignored.
     """
     live = _live(model, spec)
     refuse_impossible(live, sample_rate=sample_rate, device=device, init_noise_level=init_noise_level)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import warnings
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,20 @@ def test_what_is_no_ckpt_is_refused_in_our_own_words(tmp_path: Path, content: st
     with pytest.raises(LmdmError, match="model.ckpt") as caught:
         read_tensors(path)
     assert "weights_only" not in str(caught.value)
+
+
+def test_reading_a_ckpt_says_nothing_else(tmp_path: Path) -> None:
+    """torch warns of pickles that it did not write, with a line of its source; other warnings are still heard."""
+    path = tmp_path / "model.ckpt"
+    path.write_bytes(pickle.dumps({"weight": [1.0]}, protocol=4))
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        with pytest.raises(LmdmError, match="never run|no state_dict"):
+            read_tensors(path)
+        assert not heard
+        with contextlib.suppress(Exception):
+            torch.load(path, weights_only=True)
+        assert heard, "torch has nothing to say: nothing was tested"
 
 
 def test_only_a_state_dict_of_named_tensors_is_one(tmp_path: Path) -> None:

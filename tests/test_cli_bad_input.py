@@ -134,6 +134,13 @@ def test_a_model_that_is_not_there(out: Path) -> None:
     assert "no-such-model" in convert_fails("no-such-model", out)
 
 
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_model_without_a_name(out: Path, name: str) -> None:
+    """Not the folder that the program runs in."""
+    fails = (stream_fails(name, out), convert_fails(name, out), sentence("inspect", name))
+    assert all("name of the model is empty" in said for said in fails)
+
+
 def test_an_offline_checkpoint_must_be_converted_first(offline: Path, out: Path) -> None:
     assert "lmdm convert" in stream_fails(offline, out)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import lmdm_adapter
 from tests.cli import done, edit_config, lmdm, names, save_live, save_offline
@@ -84,6 +84,22 @@ def test_inspect_describes_what_is_not_supported(offline: Path, tmp_path: Path) 
     assert report["parameters"]["total"] > 0
     result = lmdm("inspect", offline)
     assert result.exit_code == 1 and "num_memory_tokens" in result.stderr and "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), None])
+@pytest.mark.parametrize("name", ["model.safetensors", "adapter.safetensors"])
+def test_inspect_says_which_weights_are_no_numbers(tmp_path: Path, name: str, value: float | None) -> None:
+    """One number among all of them; None leaves them as they are."""
+    folder = save_live(tmp_path / "live")
+    tensors = load_file(folder / name)
+    key = max(tensors)
+    if value is not None:
+        tensors[key].view(-1)[-1] = value
+    save_file(tensors, folder / name)
+    report = inspected(folder, tmp_path, code=0 if value is None else 1)
+    assert report["supported"] is (value is None)
+    assert value is None or f"The weights of {key} hold NaN or infinity" in report["reason"]
+    assert ("block_seconds" in report) is (value is None) and report["parameters"]["total"] > 0
 
 
 def test_inspect_of_nothing_writes_nothing(tmp_path: Path) -> None:

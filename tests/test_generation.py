@@ -82,13 +82,15 @@ class Namespace(nn.Module):
             setattr(self, name, value)
 
 
-def host(module: str = "stable_audio_tools.models.diffusion", **changes: object) -> nn.Module:
-    """A module that looks like the host's wrapper, of a class that says where it comes from."""
-    attention = Namespace(differential=False)
-    transformer = Namespace(layers=nn.ModuleList([Namespace(self_attn=attention)]), num_memory_tokens=0)
-    dit = Namespace(transformer=transformer, global_cond_type="prepend")
+def host(module: str = "stable_audio_tools.models.diffusion", *, at: str = "wrapper", **changes: object) -> nn.Module:
+    """A module that looks like the host's wrapper, of a class that says where it comes from; `at` gets the changes."""
+    own: dict[str, dict[str, object]] = {at: changes}
+    attention = Namespace(**{"differential": False, **own.get("attention", {})})
+    layers = nn.ModuleList([Namespace(self_attn=attention)])
+    transformer = Namespace(**{"layers": layers, "num_memory_tokens": 0, **own.get("transformer", {})})
+    dit = Namespace(**{"transformer": transformer, "global_cond_type": "prepend", **own.get("dit", {})})
     kind = type("Wrapper", (Namespace,), {"__module__": module})
-    return kind(model=Namespace(model=dit), **changes)
+    return kind(model=Namespace(model=dit), **own.get("wrapper", {}))
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, found: str | None) -> None:
@@ -113,11 +115,38 @@ def test_older_releases_are_refused_by_their_number(monkeypatch: pytest.MonkeyPa
 def test_others_are_judged_by_what_they_use(monkeypatch: pytest.MonkeyPatch, found: str | None) -> None:
     installed(monkeypatch, found)
     assert refuse_other_generations(host()) is None
-    assert refuse_other_generations(host(local_add_cond_ids=[], mask_padding_attention=False)) is None
-    later = type("T5GemmaConditioner", (nn.Module,), {})()
-    for changes in ({"local_add_cond_ids": ["melody"]}, {"mask_padding_attention": True}, {"prompt": later}):
-        with pytest.raises(LmdmError, match="belongs to .*0.0.20 and Stable Audio 3"):
-            refuse_other_generations(host(**changes))
+    with pytest.raises(LmdmError, match="belongs to .*0.0.20 and Stable Audio 3"):
+        refuse_other_generations(host(mask_padding_attention=True))
+
+
+OBJECT_OPTIONS = [  # where an object keeps it, its name, a value of later networks, the value of the known ones
+    ("wrapper", "local_add_cond_ids", ["melody"], []), ("wrapper", "modular_local_cond_ids", ["melody"], []),
+    ("wrapper", "mask_padding_attention", True, False), ("dit", "global_cond_type", "adaLN", "prepend"),
+    ("dit", "timestep_features_logsnr", True, False), ("transformer", "num_memory_tokens", 64, 0),
+    ("transformer", "cross_attn_rotary_pos_emb", "a table of frequencies", None),
+    ("attention", "differential", True, False), ("attention", "qk_norm_eps", 1e-3, 1e-6),
+]  # fmt: skip
+LATER_MODULES = (
+    "T5GemmaConditioner", "CausalLMConditioner", "SATCLAPTextConditioner", "SATCLAPAudioConditioner", "SAMEEncoder",
+    "SAMEDecoder", "SoftNormBottleneck", "ExpoFourierFeatures", "RMSNorm", "Sin",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("at", "name", "later", "known"), OBJECT_OPTIONS, ids=[name for _, name, *_ in OBJECT_OPTIONS])
+def test_an_object_is_refused_by_what_it_uses_of_later_ones(at: str, name: str, later: object, known: object) -> None:
+    """Wherever the object keeps it; the same attribute with the value of a known network is no reason."""
+    assert refuse_other_generations(host(at=at, **{name: known})) is None
+    with pytest.raises(LmdmError, match=f"The option {name}=.*belongs to"):
+        refuse_other_generations(host(at=at, **{name: later}))
+
+
+@pytest.mark.parametrize("name", LATER_MODULES)
+def test_an_object_with_a_later_module_is_refused_by_its_class(name: str) -> None:
+    """Anywhere inside; a class of another name is no reason."""
+    module, other = (type(kind, (nn.Module,), {})() for kind in (name, f"{name}OfAnother"))
+    assert refuse_other_generations(host(at="attention", part=other)) is None
+    with pytest.raises(LmdmError, match=f"self_attn.part is a {name}, which belongs to"):
+        refuse_other_generations(host(at="attention", part=module))
 
 
 def test_a_host_of_another_network_is_not_judged_here() -> None:

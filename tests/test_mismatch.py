@@ -57,6 +57,36 @@ def test_both_sides_are_named(tmp_path: Path, change: Change, says: tuple[str, .
     assert all(word in str(caught.value) for word in says), caught.value
 
 
+UNRELATED = ["model.model.foo", "model.model.transformer.foo", "model.model.transformer.layers.0.foo", "foo",
+             "pretransform.foo", "pretransform.model.foo", "conditioner.foo"]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", UNRELATED)
+def test_a_key_that_no_option_asks_for_is_named_alone(tmp_path: Path, key: str) -> None:
+    folder = save_offline(tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    save_file({**tensors, key: torch.zeros(2)}, folder / "model.safetensors")
+    with pytest.raises(LmdmError) as caught:
+        built(folder)
+    expected = f"The checkpoint has the unknown key {key}; do the config and the weights belong together?"
+    assert str(caught.value) == expected
+
+
+def test_nearly_every_key_of_a_network_has_its_options(tmp_path: Path) -> None:
+    """What the noise level goes through first is the same in every network."""
+    folder = save_offline(tmp_path / "model")
+    tensors = {**read_checkpoint(folder).tensors, **read_checkpoint(folder).adapter}
+    network = built(folder)
+    silent = set()
+    for key in tensors:
+        with pytest.raises(LmdmError) as caught:
+            build(network.config, {name: tensor for name, tensor in tensors.items() if name != key})
+        assert f"misses key {key}" in str(caught.value)
+        if "the config has" not in str(caught.value):
+            silent.add(key)
+    assert silent == {"model.model.timestep_features.weight"}
+
+
 def built(folder: Path) -> Network:
     """The network of a folder whose config cannot tell its window."""
     from lmdm_adapter.conversion import offline_network

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lmdm_adapter.checkpoint import Checkpoint, read_checkpoint
@@ -68,12 +69,24 @@ def look_at(model: str) -> Inspection:
     try:
         kind = _format(checkpoint)
         details = _details(checkpoint)
+        _require_finite(tensors)
     except LmdmError as error:
-        kind, reason = "not supported", str(error)
+        kind, reason, details = "not supported", str(error), {}
     return Inspection(
         model=model, path=str(checkpoint.path), format=kind, reason=reason, details=details,
         parameters=_parameters(checkpoint), dtypes=_dtypes(tensors),
     )  # fmt: skip
+
+
+def _require_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Weights are played as fp32: what is no number there spoils all of the music."""
+    lost = [key for key, tensor in tensors.items() if not torch.isfinite(tensor.float()).all()]
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise LmdmError(
+            f"The weights of {min(lost)}{more} hold NaN or infinity, so there would be no music; "
+            "copy or download the checkpoint again, or take an earlier one of its training."
+        )
 
 
 def _format(checkpoint: Checkpoint) -> str:

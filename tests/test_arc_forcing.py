@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.network.dit import DiT
-from lmdm_adapter.network.model import Network
+from lmdm_adapter.network.model import Network, NetworkConfig
 from lmdm_adapter.regimes import Target, opened
 from lmdm_adapter.rollout import begin
 from lmdm_adapter.samplers import estimate
@@ -19,8 +19,9 @@ from lmdm_adapter.state import Block, Conditioning
 from lmdm_adapter.told import Told
 from lmdm_adapter.training.arc_objective import JUDGE, STUDENT, ArcConfig, ArcObjective, partner_prompts
 from lmdm_adapter.training.flow_objectives import set_trainable
-from lmdm_adapter.training.latent_judge import LatentJudge, LatentJudgeConfig
+from lmdm_adapter.training.latent_judge import Head, LatentJudge, LatentJudgeConfig
 from lmdm_adapter.training.lora import LoraConfig
+from lmdm_adapter.training.rollout_measures import rollout_measures
 from lmdm_adapter.training.rollout_recording import Recording, recorded_rollout, replayed
 from tests.models import LATENT_CHANNELS, SPEC, tiny_live, tiny_offline
 from tests.randomise import randomise
@@ -179,7 +180,7 @@ def test_the_student_follows_the_judge_downhill(cold: float) -> None:
 
 def test_a_row_without_a_partner_has_no_contrast() -> None:
     target = objective()
-    assert losses(target, partners=(None, None))["contrastive"] == 0.0
+    assert "contrastive" not in losses(target, partners=(None, None))
     both, one = losses(target), losses(target, partners=("techno", None))
     assert 0.0 < one["contrastive"] != both["contrastive"]
 
@@ -248,6 +249,48 @@ def test_the_rank_of_adapters_goes_with_what_is_trained() -> None:
         LatentJudgeConfig(lora=LoraConfig(rank=4))
     with pytest.raises(LmdmError, match="rank 0 while 'lora'"):
         LatentJudgeConfig(trained="lora")
+
+
+def test_the_trunk_takes_the_nearest_number_of_layers() -> None:
+    shares = {(0.75, 16): 12, (0.75, 6): 5, (0.8, 24): 19, (0.1, 2): 1}
+    for (share, depth), layers in shares.items():
+        network = Network(NetworkConfig(replace(toy_dit().config, depth=depth), sample_rate=1000))
+        assert LatentJudge(network, LatentJudgeConfig(trunk_share=share, channels=(8,), strides=(1,))).layers == layers
+
+
+def test_the_last_frames_are_judged_whatever_the_strides() -> None:
+    head = randomise(Head(16, (8, 8), (1, 2)), 0)
+    hidden = draw(1, 7, 16)
+    changed = hidden.clone()
+    changed[:, -1] = draw(16, seed=1)
+    assert head(hidden).shape == (1, 4)
+    assert (head(hidden) - head(changed)).abs()[0, -1] > 1e-4
+
+
+def test_under_autocast_every_weight_of_the_student_still_learns() -> None:
+    """The rollout comes first and without gradient; its half-precision copies of weights must not serve the replay."""
+    target = objective()
+    used = {name: p for name, p in target.network.dit.named_parameters() if not name.endswith("cross_attn.k_norm.bias")}
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = losses(target, STUDENT)["loss"]
+    found = torch.autograd.grad(loss, list(used.values()), allow_unused=True)
+    blind = [name for name, value in zip(used, found, strict=True) if value is None or not value.any()]
+    assert not blind
+
+
+def test_measures_take_as_many_clips_whatever_the_batch() -> None:
+    class Crops:
+        batch_size = 2
+        asked: list[int] = []
+
+        def batch(self, index: int, frames: int) -> tuple[Tensor, tuple[str, ...]]:
+            self.asked.append(index)
+            return draw(2, LATENT_CHANNELS, frames, seed=index), PROMPTS
+
+    crops = Crops()
+    measures = rollout_measures(tiny_live(), crops, blocks=2, clips=5)  # type: ignore[arg-type]
+    assert crops.asked == [0, 1, 2] and set(measures) == {"mean", "spread", "motion"}
+    assert all(value > 0.0 for value in measures.values())
 
 
 def test_the_trunk_is_the_base_model() -> None:

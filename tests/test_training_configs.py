@@ -46,15 +46,26 @@ def test_post_training_takes_what_the_recipes_leave() -> None:
     assert len(configs) == 2 and all({config.student, config.base} <= outputs for config in configs)
 
 
+def test_rollouts_leave_the_real_context() -> None:
+    for path in (path for path in CONFIGS if "arc-forcing" in path.stem):
+        post = read_config(ArcForcingRecipe, path)
+        runs = {read_config(recipe_of(one), one).output: one for one in CONFIGS}
+        student = read_config(FinetuneRecipe, runs[str(Path(post.student).parent)])
+        judge = read_config(BaseRecipe, runs[str(Path(post.base).parent)])
+        assert post.arc.rollout_blocks >= 2 * student.spec.context_blocks
+        assert judge.window_frames >= student.spec.context_frames + post.arc.rollout_blocks * student.spec.block_frames
+        assert post.data == student.data == judge.data, "one folder of latents for all"
+
+
 def test_the_papers_post_training_ships_as_it_is() -> None:
     """arXiv 2605.22717: rollouts of 12 blocks, AdamW 1e-6 (.9, .95), decay .01, clip 1, batch 80, 18k iterations."""
-    config = read_config(ArcForcingRecipe, FOLDER / "arc-forcing-48x4.json")
+    config = read_config(ArcForcingRecipe, FOLDER / "arc-forcing-small-48x4.json")
     for optimiser in (config.loop, config.judge_optimiser):
         assert (optimiser.learning_rate, optimiser.beta1, optimiser.beta2) == (1e-6, 0.9, 0.95)
         assert (optimiser.weight_decay, optimiser.clip_norm) == (0.01, 1.0)
     assert config.arc.rollout_blocks == 12 and config.arc.contrastive == 1.0
     assert config.loop.steps == 18000 and config.batch_size * config.loop.accumulate == 80
-    assert read_config(BaseRecipe, FOLDER / "base-long.json").window_frames == 768
+    assert read_config(BaseRecipe, FOLDER / "base-small-long.json").window_frames == 768
 
 
 def test_shipped_block_settings() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,8 +86,19 @@ def test_sharded_weights_train_and_resume_like_whole_ones(tmp_path: Path) -> Non
             assert largest_difference(sharded["average"], trained.average) < 1e-6
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Launched processes have one thread each; sums of more are rounded otherwise, and AdamW magnifies that."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.slow
-def test_a_recipe_under_accelerate_launch_equals_one_process_that_accumulates(tmp_path: Path) -> None:
+def test_a_recipe_under_accelerate_launch_equals_one_process_that_accumulates(
+    tmp_path: Path, one_thread: None
+) -> None:
     """One process renders the songs, prints and writes; the weights are as if it had trained on all batches."""
     alone = replace(codec_recipe(tmp_path / "alone"), loop=replace(codec_recipe(tmp_path).loop, accumulate=2))
     assert codec.run(alone).finished

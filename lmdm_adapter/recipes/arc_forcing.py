@@ -13,6 +13,7 @@ Stop it with Ctrl-C or SIGTERM and start it again: it goes on bit for bit. With 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,6 +44,7 @@ from lmdm_adapter.training.processes import main_first
 from lmdm_adapter.training.prompt_memory import remember_prompts
 from lmdm_adapter.training.rollout_measures import rollout_measures
 
+log = logging.getLogger(__name__)
 EARLIER_BATCHES = 16
 
 
@@ -94,6 +96,11 @@ def run(config: ArcForcingRecipe, *, stop_after: int | None = None) -> Trained:
     live, base = student_and_base(config.student, config.base)
     remember_prompts(live.network)
     remember_prompts(base)
+    if config.arc.rollout_blocks <= live.spec.context_blocks:
+        log.warning(
+            "A rollout of %d blocks never leaves the real context of %d; roll two or three windows out to train on "
+            "what is heard in play.", config.arc.rollout_blocks, live.spec.context_blocks,
+        )  # fmt: skip
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
     longest = live.spec.context_frames + longest_frames(
         config.arc.rollout_blocks, block_frames=live.spec.block_frames, drops=config.drops

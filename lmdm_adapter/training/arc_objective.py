@@ -96,6 +96,9 @@ class ArcObjective(nn.Module):
             latents = latents[..., -sum(lengths_frames) :]
         told = conditioning_of(self.network, prompts, seconds=self.seconds, device=latents.device)
         recording = self._rolled(latents, told, lengths_frames, index)
+        # Autocast would hand the replay the half-precision weights of the rollout, which some releases of torch keep
+        # without their history: the weights behind them would get no gradient.
+        torch.clear_autocast_cache()
         if part == JUDGE:
             return self._judge_terms(recording, latents, prompts, partners, index)
         gradient, terms = self._direction(recording, latents, prompts, index)
@@ -146,7 +149,9 @@ class ArcObjective(nn.Module):
         contrast = torch.where(has_partner, softplus(mistold - true), 0.0)
         contrastive = contrast.sum() / (has_partner.sum().clamp(min=1) * contrast.shape[1])
         judgement = softplus(made - true).mean()
-        terms = {"judge": judgement, "contrastive": contrastive, "margin": (true - made).mean()}
+        terms = {"judge": judgement, "margin": (true - made).mean()}
+        if has_partner.any():  # a mean over no row says nothing
+            terms["contrastive"] = contrastive
         loss = judgement + self.config.contrastive * contrastive
         return {"loss": loss, **{name: term.detach() for name, term in terms.items()}}
 

@@ -6,6 +6,7 @@ of convolutions reads its hidden states (arXiv 2605.22717, ARC-Forcing; the head
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,7 +60,7 @@ class LatentJudge(nn.Module):
         super().__init__()
         self.network, self.config = network.requires_grad_(False), config
         dit = network.dit
-        self.layers = max(1, round(config.trunk_share * dit.config.depth))
+        self.layers = max(1, math.floor(config.trunk_share * dit.config.depth + 0.5))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.head = Head(dit.config.embed_dim, config.channels, config.strides)
@@ -92,13 +93,14 @@ def trunk_parts(network: Network, layers: int) -> list[nn.Module]:
 
 
 class Head(nn.Module):
-    """Hidden states `b n d` to scores `b f`, `f` frames for each product of the strides."""
+    """Hidden states `b n d` to scores `b f`: one for as many frames as the strides multiply to, or the last few."""
 
     def __init__(self, width: int, channels: tuple[int, ...], strides: tuple[int, ...]) -> None:
         super().__init__()
         widths, stages = (width, *channels), []
         for before, after, stride in zip(widths[:-1], widths[1:], strides, strict=True):
             stages += [nn.Conv1d(before, after, kernel_size=stride, stride=stride), ConvNeXtBlock(after)]
+        self.stride = math.prod(strides)
         self.norm = nn.LayerNorm(width)
         self.stages = nn.Sequential(*stages)
         self.score = nn.Conv1d(channels[-1], 1, kernel_size=1)
@@ -106,6 +108,7 @@ class Head(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """`b n d -> b f`."""
         x = rearrange(self.norm(hidden), "b n d -> b d n")
+        x = nn.functional.pad(x, (0, -x.shape[-1] % self.stride))  # the last frames get a score too
         return self.score(self.stages(x))[:, 0]
 
 

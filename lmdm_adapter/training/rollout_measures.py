@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -14,19 +15,22 @@ from lmdm_adapter.training.clips import LatentCrops
 from lmdm_adapter.training.prompts import conditioning_of
 
 FLOOR = 1e-6
+CLIPS = 16
 
 
 @torch.no_grad()
-def rollout_measures(live: LiveModel, crops: LatentCrops, *, blocks: int, index: int = 0) -> dict[str, float]:
-    """Play on for `blocks` from held-out clips, in all denoise steps, and compare with what follows in truth.
+def rollout_measures(live: LiveModel, crops: LatentCrops, *, blocks: int, clips: int = CLIPS) -> dict[str, float]:
+    """Play on for `blocks` from `clips` held-out clips or a few more, in all denoise steps, and compare with the truth.
 
     "mean", "spread" and "motion" are distances of the latent channels' means, log deviations and log mean changes from
     frame to frame; 0 is real music.
     """
     context, frames = live.spec.context_frames, blocks * live.spec.block_frames
-    latents, prompts = crops.batch(index, context + frames)
-    played = continued(live, latents[..., :context].to(live.device), prompts, blocks=blocks)
-    real = statistics(latents[..., context:].to(played))
+    batches = [crops.batch(index, context + frames) for index in range(math.ceil(clips / crops.batch_size))]
+    played = torch.cat([
+        continued(live, latents[..., :context].to(live.device), prompts, blocks=blocks) for latents, prompts in batches
+    ])  # fmt: skip
+    real = statistics(torch.cat([latents[..., context:] for latents, _ in batches]).to(played))
     return {name: float((value - real[name]).abs().mean()) for name, value in statistics(played).items()}
 
 

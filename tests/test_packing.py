@@ -9,6 +9,7 @@ import pickle
 import pytest
 import torch
 
+from lmdm_adapter.network.identity import weights_identity
 from lmdm_adapter.network.packing import PackedLinear, packed, packs
 from lmdm_adapter.rollout import Told, begin, next_block
 from lmdm_adapter.spec import BlockSpec, Sampling
@@ -104,6 +105,36 @@ def test_a_model_that_has_played_plays_its_changed_weights(change):
     after, fresh = heard(live), heard(live.copied())
     assert all((a == b).all() for a, b in zip(after, fresh, strict=True))
     assert any((a != b).any() for a, b in zip(after, before, strict=True))
+
+
+def written_to(linear):
+    linear.weight.mul_(2.0)
+
+
+def pointed_elsewhere(linear):
+    linear.weight.data = linear.weight.data.clone()
+
+
+def read_as_other_numbers(linear):
+    linear.weight.data = linear.weight.data.view(torch.bfloat16)
+
+
+def taken_over(linear):
+    """Another parameter on the same memory, written to as often as the first one was."""
+    writes = linear.weight._version
+    linear.weight = torch.nn.Parameter(linear.weight.data, requires_grad=False)
+    while linear.weight._version < writes:
+        linear.weight.mul_(2.0)
+
+
+@pytest.mark.parametrize("change", [written_to, pointed_elsewhere, read_as_other_numbers, taken_over])
+def test_every_trace_of_a_change_is_another_identity(change):
+    linear = torch.nn.Linear(3, 3, dtype=torch.float16).requires_grad_(False)
+    linear.weight.mul_(2.0)
+    before, kept = weights_identity(linear), linear.weight
+    assert weights_identity(linear) == before
+    change(linear)
+    assert weights_identity(linear) != before and kept is not None
 
 
 def test_a_model_that_has_played_can_be_copied_and_pickled():

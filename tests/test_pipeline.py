@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -186,9 +187,14 @@ def test_nothing_outside_is_touched(seed: int, monkeypatch: pytest.MonkeyPatch) 
     assert globals_of_everyone() != before, "the comparison is blind"
 
 
-def test_minus_one_draws_a_seed() -> None:
+def test_minus_one_draws_a_seed_and_says_which(caplog: pytest.LogCaptureFixture) -> None:
+    """So that the music can be had again."""
+    caplog.set_level("INFO", "lmdm_adapter")
     live = tiny_live()
-    assert not torch.allclose(ask(live, seed=-1), ask(live, seed=-1))
+    drawn = ask(live, seed=-1)
+    assert not torch.allclose(ask(live, seed=-1), drawn)
+    said = re.fullmatch(r"The seed is (\d+)\.", caplog.messages[0])
+    assert said is not None and torch.equal(ask(live, seed=int(said[1])), drawn)
 
 
 def test_the_result_may_be_changed_in_place() -> None:

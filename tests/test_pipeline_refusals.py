@@ -31,6 +31,7 @@ def tensors_for(live: LiveModel) -> dict[str, Any]:
         ({"sampler_type": "k-dpm-adaptive"}, "k-dpm-adaptive"),
         ({"sample_rate": 44100}, "44100.*1000 Hz"),
         ({"device": "cuda"}, "'cuda'.*'cpu'"),
+        ({"device": "cpu:1"}, "'cpu:1'.*'cpu'"),
         ({"conditioning": None}, "conditioning or conditioning_tensors"),
         ({"conditioning": HOUSE}, "one dict for each row"),
         ({"conditioning": []}, "one dict for each row"),

@@ -66,6 +66,24 @@ def test_impossible_rates_are_refused(rates: tuple[int, int]) -> None:
         fitted(Audio(np.zeros((1, 50)), rates[0]), sample_rate=rates[1], channels=1)
 
 
+@pytest.mark.parametrize(("rate", "other"), [(10, 2560), (2560, 10)])
+def test_the_farthest_rates_are_still_fitted(rate: int, other: int) -> None:
+    """256 times as many samples, or as few; one Hz more is too far."""
+    assert fitted(Audio(np.zeros((1, 512)), rate), sample_rate=other, channels=1).sample_rate == other
+    rates = {rate: rate, 2560: 2561}
+    far = (rates.get(rate, rate), rates.get(other, other))
+    with pytest.raises(LmdmError, match=f"{far[0]} Hz cannot be resampled to {far[1]} Hz"):
+        fitted(Audio(np.zeros((1, 512)), far[0]), sample_rate=far[1], channels=1)
+
+
+def test_fitting_is_said_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "lmdm_adapter")
+    fitted(tone(SAMPLE_RATE), sample_rate=SAMPLE_RATE, channels=1)
+    assert not caplog.messages
+    fitted(tone(4000, channels=2), sample_rate=SAMPLE_RATE, channels=1)
+    assert caplog.messages == ["Sound of 4000 Hz, 2 ch was fitted to 1000 Hz, 1 ch."]
+
+
 def test_a_prefix_is_heard_alike_at_every_rate() -> None:
     live = tiny_live()
     near, same, far = (

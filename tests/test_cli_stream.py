@@ -83,22 +83,12 @@ def test_the_report_adds_up(model: Path, tmp_path: Path) -> None:
         made, factor = block["audio_seconds_made"], block["real_time_factor"]
         assert factor == (pytest.approx(block["compute_seconds"] / made) if made else None)
     assert report["compute_seconds"] == pytest.approx(compute_seconds) and compute_seconds > 0
-    assert report["computed_seconds"] == pytest.approx(len(blocks) * 0.048) and report["computed_seconds"] >= 0.5
-    assert report["real_time_factor"] == pytest.approx(compute_seconds / report["computed_seconds"])
+    assert report["real_time_factor"] == pytest.approx(compute_seconds / 0.5)
     assert report["seed"] == 3 and report["sampling"]["steps"] == 2 and report["prompt"] == "house"
     assert report["spec"]["block_frames"] == 6 and report["model"] == str(model)
     assert 0 < report["first_audio_seconds"] <= compute_seconds
     # The system counts pages in batches, so the two figures agree only roughly.
     assert report["peak_rss_bytes"] > 0.9 * max(block["rss_bytes"] for block in blocks) > 0
-
-
-def test_a_file_of_one_sample_has_the_factor_of_its_blocks(model: Path, tmp_path: Path) -> None:
-    """They are computed whole: against the sample alone, a machine that keeps up would seem to be hopeless."""
-    report = tmp_path / "report.json"
-    played(model, tmp_path / "out.wav", "--seconds", 1e-5, "--json", report)
-    told = json.loads(report.read_text())
-    assert told["samples"] == 1 and told["computed_seconds"] == pytest.approx(len(told["blocks"]) * 0.048)
-    assert told["real_time_factor"] == pytest.approx(told["compute_seconds"] / told["computed_seconds"])
 
 
 def test_first_sound_waits_for_the_look_ahead(model: Path, tmp_path: Path) -> None:

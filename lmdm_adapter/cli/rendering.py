@@ -92,8 +92,7 @@ def render(request: Request, *, notice: Callable[[str], None] = lambda line: Non
     blocks, samples = _write(pieces, request, live)
     report = StreamReport(
         settings=_settings(live, request, sampling), sample_rate=live.codec.sample_rate, samples=samples,
-        block_seconds=live.spec.block_frames / live.codec.frame_rate_hz, load_seconds=load_seconds,
-        first_audio_seconds=_first_audio_seconds(blocks), blocks=tuple(blocks),
+        load_seconds=load_seconds, first_audio_seconds=_first_audio_seconds(blocks), blocks=tuple(blocks),
     )  # fmt: skip
     if request.json is not None:
         write_json(request.json, report.to_json())

@@ -29,15 +29,11 @@ class BlockTiming:
 
 @dataclass(frozen=True)
 class StreamReport:
-    """A whole rendering. `settings` says what was played; see `to_json` for the figures.
-
-    Blocks are computed whole, `block_seconds` of music each; the file is cut to its length and lacks what is held back.
-    """
+    """A whole rendering. `settings` says what was played; see `to_json` for the figures."""
 
     settings: dict[str, Any]
     sample_rate: int
     samples: int
-    block_seconds: float
     load_seconds: float
     first_audio_seconds: float
     blocks: tuple[BlockTiming, ...]
@@ -53,14 +49,9 @@ class StreamReport:
         return sum(block.compute_seconds for block in self.blocks)
 
     @property
-    def computed_seconds(self) -> float:
-        """Music that was computed, beyond the end of the file too."""
-        return self.block_seconds * len(self.blocks)
-
-    @property
     def real_time_factor(self) -> float:
-        """Compute time divided by the time of the music computed: below 1 keeps up with playing, however short."""
-        return self.compute_seconds / self.computed_seconds
+        """Compute time divided by audio time: below 1 keeps up with playing."""
+        return self.compute_seconds / self.seconds
 
     def to_json(self) -> dict[str, Any]:
         """Settings, totals and blocks as one JSON object."""
@@ -69,7 +60,6 @@ class StreamReport:
             "sample_rate": self.sample_rate,
             "samples": self.samples,
             "seconds": self.seconds,
-            "computed_seconds": self.computed_seconds,
             "compute_seconds": self.compute_seconds,
             "real_time_factor": self.real_time_factor,
             "load_seconds": self.load_seconds,

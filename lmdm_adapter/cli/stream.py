@@ -59,9 +59,8 @@ def stream(
 ) -> None:
     """Play endless music from a prompt into a sound file, block by block.
 
-    The report (--json) carries made and compute seconds per block and the real-time factor, which is compute time
-    divided by the time of the music computed (whole blocks, of which the file may end in the middle): below 1 the
-    machine keeps up with playing. Ctrl-C keeps nothing.
+    The report (--json) carries made and computed seconds per block and the real-time factor, which is
+    compute time divided by audio time: below 1 the machine keeps up with playing. Ctrl-C keeps nothing.
     """
     from lmdm_adapter.cli.rendering import Request, render
     from lmdm_adapter.cli.screen import say

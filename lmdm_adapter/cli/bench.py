@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from lmdm_adapter.cli.options import (
+    BlockFramesOption,
+    ContextFramesOption,
     DeviceOption,
     Dtype,
     DtypeOption,
     JsonOption,
     Regime,
     Sampler,
+    ShapeOption,
     ThreadsOption,
     VerboseOption,
 )
@@ -25,20 +28,14 @@ BLOCK_CAUSAL, PINGPONG = Regime("block-causal"), Sampler("pingpong")
 
 
 def bench(
-    shape: Annotated[str, typer.Option("--shape", help="Sizes of sao-small, sao-1.0 or tiny.")] = "sao-small",
+    shape: ShapeOption = "sao-small",
     regime: Annotated[Regime, typer.Option("--regime", help="What to time.")] = BLOCK_CAUSAL,
     against: Annotated[
         Optional[list[Regime]],  # noqa: UP045
         typer.Option("--against", help="Time this one beside it; may be given twice. By default the other two."),
     ] = None,
-    block_frames: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--block-frames", min=1, max=4096, help="By default 48, or 12 for tiny."),
-    ] = None,
-    context_frames: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--context-frames", min=1, max=65536, help="Whole blocks; by default 192."),
-    ] = None,
+    block_frames: BlockFramesOption = None,
+    context_frames: ContextFramesOption = None,
     steps: Annotated[int, typer.Option("--steps", min=1, max=1000, help="Denoise steps per block.")] = 8,
     sampler: Annotated[Sampler, typer.Option("--sampler", help="How blocks are denoised.")] = PINGPONG,
     guidance: Annotated[float, typer.Option("--guidance", help="Other than 1 doubles the work.")] = 1.0,
@@ -53,7 +50,7 @@ def bench(
 
     All regimes are timed in turn, block by block, so that their ratios hold on a machine that is not quite idle.
     The floor of a stage is its bare matrix products, convolutions and attentions, timed in the same run. Needs memory
-    for the weights (2 GB for sao-small, 5 GB for sao-1.0) and three minutes on two cores for sao-small.
+    for the weights, twice on a CPU (4 GB in all for sao-small), and some minutes on two cores.
     """
     import torch
 

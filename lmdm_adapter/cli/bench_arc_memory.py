@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lmdm_adapter.cli.options import JsonOption, ThreadsOption, VerboseOption
+from lmdm_adapter.cli.options import JsonOption, ShapeOption, ThreadsOption, VerboseOption
 
 if TYPE_CHECKING:
     from lmdm_adapter.bench.arc_memory import ArcMemory
 
 
 def bench_arc_memory(
-    shape: Annotated[str, typer.Option("--shape", help="Sizes of sao-small, sao-1.0 or tiny.")] = "sao-small",
+    shape: ShapeOption = "sao-small",
     blocks: Annotated[str, typer.Option("--blocks", help="Lengths of rollouts in blocks.")] = "2,6,12",
     rows: Annotated[int, typer.Option("--rows", min=1, max=64, help="Samples in the batch.")] = 1,
     only_checkpointed: Annotated[
@@ -26,8 +26,8 @@ def bench_arc_memory(
     """Measure the student's side of an ARC-Forcing step in fp32 on the CPU, by torch's own count of live tensors.
 
     A step is run for every length of rollout, with activation checkpointing and without; how the peaks grow tells what
-    a block takes. Weights, gradients and optimiser do not grow and are stated apart. Needs 4 GB for sao-small if only
-    checkpointed steps are run, else 10 GB, and some minutes.
+    a block takes. Weights, gradients and optimiser do not grow and are stated apart. Needs 3 GB for sao-small if only
+    checkpointed steps are run, else 6 GB, and some minutes.
     """
     import torch
 
@@ -35,12 +35,13 @@ def bench_arc_memory(
     from lmdm_adapter.cli.screen import counting
     from lmdm_adapter.io.atomic import require_writable, write_json
 
+    counts = _counts(blocks)
     if json is not None:
         require_writable(json)
     if threads is not None:
         torch.set_num_threads(threads)
     with counting(f"steps of {shape}") as progress:
-        memory = measure(shape, blocks=_counts(blocks), rows=rows, without=not only_checkpointed, progress=progress)
+        memory = measure(shape, blocks=counts, rows=rows, without=not only_checkpointed, progress=progress)
     if json is not None:
         write_json(json, memory.to_json())
     _show(memory)

@@ -6,22 +6,24 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from lmdm_adapter.cli.options import DeviceOption, JsonOption, ThreadsOption, VerboseOption
+from lmdm_adapter.cli.options import (
+    BlockFramesOption,
+    ContextFramesOption,
+    DeviceOption,
+    JsonOption,
+    ShapeOption,
+    ThreadsOption,
+    VerboseOption,
+)
 
 if TYPE_CHECKING:
     from lmdm_adapter.bench.finetuning import FinetuningReport
 
 
 def bench_finetune(
-    shape: Annotated[str, typer.Option("--shape", help="Sizes of sao-small, sao-1.0 or tiny.")] = "sao-small",
-    block_frames: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--block-frames", min=1, max=4096, help="By default 48, or 12 for tiny."),
-    ] = None,
-    context_frames: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--context-frames", min=1, max=65536, help="Whole blocks; by default 192."),
-    ] = None,
+    shape: ShapeOption = "sao-small",
+    block_frames: BlockFramesOption = None,
+    context_frames: ContextFramesOption = None,
     blocks: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option("--blocks", min=1, max=4096, help="Blocks of a sequence; by default twice the context."),

@@ -44,6 +44,15 @@ JsonOption = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--json", metavar="FILE", help="Write a report here."),
 ]
+ShapeOption = Annotated[str, typer.Option("--shape", help="Sizes of sao-small, sao-1.0 or tiny.")]
+BlockFramesOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--block-frames", min=1, max=4096, help="By default 48, or 12 for tiny."),
+]
+ContextFramesOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--context-frames", min=1, max=65536, help="Whole blocks; by default 192."),
+]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", callback=set_verbose, is_eager=True, help="Show log messages.")
 ]

@@ -10,23 +10,15 @@ import numpy as np
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.evaluation.bootstrap import interval, stream_draws
 from lmdm_adapter.evaluation.frechet import Streams, gaussian_distance
+from lmdm_adapter.evaluation.interval import Interval
 from lmdm_adapter.evaluation.kernel_distance import KernelReference
 
 Curve = Callable[[np.ndarray], np.ndarray]
 """A measure over time as a function of how often each stream counts: (draws, streams) to (draws, windows)."""
 
 
-@dataclass(frozen=True)
-class Slope:
+class Slope(Interval):
     """Change per minute of music, with its 95 % interval over streams."""
-
-    value: float
-    low: float
-    high: float
-
-    def to_json(self) -> dict[str, float]:
-        """All fields."""
-        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from lmdm_adapter.audio import Audio
 from lmdm_adapter.evaluation.agreement import prompt_agreement, song_agreement, sound_figures
 from lmdm_adapter.evaluation.bootstrap import interval, stream_draws
 from lmdm_adapter.evaluation.hearing import Heard, hear
+from lmdm_adapter.evaluation.interval import Interval
 from lmdm_adapter.evaluation.ruler import Ruler
 from lmdm_adapter.music import Song
 
@@ -20,17 +21,8 @@ OTHERS = 5
 EXCERPT_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
-class Figure:
+class Figure(Interval):
     """A mean over streams with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def to_json(self) -> dict[str, float]:
-        """All fields."""
-        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict, dataclass
 
 import numpy as np
+
+from lmdm_adapter.evaluation.interval import Interval
 
 MIB = 1024.0 * 1024.0
 SEGMENTS = 10
@@ -15,17 +16,8 @@ T_QUANTILE = 2.306
 """Student's t for 95 % with the 8 degrees of freedom that a line through 10 segments leaves."""
 
 
-@dataclass(frozen=True)
-class Slope:
+class Slope(Interval):
     """Growth of memory in MiB per minute of music, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def to_json(self) -> dict[str, float]:
-        """All fields."""
-        return asdict(self)
 
 
 def rss_bytes() -> int | None:

@@ -185,6 +185,30 @@ def test_a_row_without_a_partner_has_no_contrast() -> None:
     assert 0.0 < one["contrastive"] != both["contrastive"]
 
 
+def test_the_students_direction_raises_its_own_scores() -> None:
+    """Against a judge whose score is a frame's mean, the gradient is known: downhill is louder, by f' and the mean."""
+    target, first = objective(), SPEC.context_frames
+    target._scores = lambda clips, *_, first_frame, **__: torch.cat([clip[..., first_frame:].mean(1) for clip in clips])
+    made = CLIP + 0.3 * draw(*CLIP.shape, seed=12)
+    recording = Recording(made, made[..., first:], torch.ones(2, len(BLOCKS)), (6, 6, 6, *BLOCKS))
+    gradient, terms = target._direction(recording, CLIP, PROMPTS, 0)
+    difference = (CLIP - made)[..., first:].mean(1)
+    expected = -torch.sigmoid(difference) / difference.numel() / LATENT_CHANNELS
+    assert torch.allclose(gradient, expected[:, None].expand_as(gradient), rtol=1e-4)
+    assert torch.allclose(terms["student"], torch.nn.functional.softplus(difference).mean())
+
+
+@pytest.mark.parametrize("part", [STUDENT, JUDGE])
+def test_both_parts_are_judged_after_the_context(part: str) -> None:
+    target, asked = objective(), []
+    scores = target._scores
+    target._scores = lambda *given, first_frame, **more: (
+        asked.append(first_frame), scores(*given, first_frame=first_frame, **more)
+    )[1]  # fmt: skip
+    losses(target, part)
+    assert asked == [SPEC.context_frames]
+
+
 def test_the_losses_are_relativistic() -> None:
     """With scores known, the terms are the method's: f(x) = log(1 + e^x) of differences, real above made."""
     target = objective(ArcConfig(sampling=SAMPLING, rollout_blocks=3, contrastive=2.0))

@@ -17,7 +17,7 @@ from lmdm_adapter.samplers import estimate
 from lmdm_adapter.spec import BlockSpec, Sampling
 from lmdm_adapter.state import Block, Conditioning
 from lmdm_adapter.told import Told
-from lmdm_adapter.training.arc_objective import JUDGE, STUDENT, ArcConfig, ArcObjective, partner_prompts
+from lmdm_adapter.training.arc_objective import JUDGE, STUDENT, ArcConfig, ArcObjective, judge_levels, partner_prompts
 from lmdm_adapter.training.flow_objectives import set_trainable
 from lmdm_adapter.training.latent_judge import Head, LatentJudge, LatentJudgeConfig
 from lmdm_adapter.training.lora import LoraConfig
@@ -240,6 +240,14 @@ def test_real_and_made_get_the_same_noise_and_levels_of_the_whole_grid() -> None
         assert torch.equal(x_t[:2], x_t[2:4]) and torch.equal(t[:2], t[2:4])
     log_snr = torch.logit(1.0 - torch.cat([t[:2] for _, t in seen]))
     assert -6.0 <= log_snr.min() < -5.0 and 1.0 < log_snr.max() <= 2.0
+
+
+def test_rows_share_the_levels_out_among_them() -> None:
+    """Uniform in log-SNR for every row, and one row in each part of the range in every batch."""
+    drawn = torch.stack([judge_levels(4, generator=torch.Generator().manual_seed(seed)) for seed in range(400)])
+    place = (torch.logit(1 - drawn) + 6) / 8
+    assert torch.equal(place.mul(4).floor().sort(dim=1).values, torch.arange(4.0).expand(400, 4))
+    assert (place.mean(dim=0) - 0.5).abs().max() < 0.06 and (place.std(dim=0) - 12**-0.5).abs().max() < 0.04
 
 
 def test_only_frames_after_the_context_are_judged() -> None:

@@ -14,6 +14,7 @@ from lmdm_adapter.recipes import base, codec, decoder, finetune
 from lmdm_adapter.spec import BlockSpec
 from lmdm_adapter.training.configs import build_config
 from lmdm_adapter.training.data import SongData
+from tests.models import SPEC, tiny_live
 
 NEEDED: dict[type, dict[str, Any]] = {
     codec.CodecRecipe: {"output": "o", "songs": "s"},
@@ -71,6 +72,21 @@ def test_fine_tuning_is_for_regimes_that_hear_clean_context() -> None:
         assert recipe.sequence_blocks == blocks
     with pytest.raises(LmdmError, match="outpaint"):
         finetune.FinetuneRecipe(output="o", base="b", data=data, spec=BlockSpec(12, 16, "outpaint"))
+
+
+def test_guidance_is_learned_from_a_model_that_has_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below 1 there is none, a model that learned it needs no more of it, and an untrained one has nothing to give."""
+    needed = NEEDED[finetune.FinetuneRecipe]
+    for values in ({"learn_guidance": 0.5}, {"learn_guidance": 2.0, "sampling": {"guidance": 2.0}}):
+        with pytest.raises(LmdmError, match="learn_guidance"):
+            build_config(finetune.FinetuneRecipe, {**needed, **values})
+    monkeypatch.chdir(tmp_path)
+    tiny_live().save("b")
+    with pytest.raises(LmdmError, match="fine-tune it first"):
+        finetune.run(build_config(finetune.FinetuneRecipe, {
+            **needed, "learn_guidance": 2.0, "spec": {"block_frames": SPEC.block_frames, "context_blocks": 3},
+        }))  # fmt: skip
+    assert not Path("o").exists()
 
 
 def test_without_peft_no_adapters_are_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,8 +72,9 @@ def test_shipped_block_settings() -> None:
     specs = {path.stem: read_config(FinetuneRecipe, path).spec for path in CONFIGS if "finetune" in path.stem}
     sizes = {name: (spec.block_frames, spec.context_blocks) for name, spec in specs.items()}
     assert sizes == {
-        "tiny-finetune": (12, 16), "tiny-finetune-encoder-decoder": (12, 16), "finetune-48x4": (48, 4),
-        "finetune-10x23": (10, 23), "finetune-small-48x4": (48, 4), "finetune-small-lora-48x4": (48, 4),
+        "tiny-finetune": (12, 16), "tiny-finetune-encoder-decoder": (12, 16), "tiny-finetune-guided": (12, 16),
+        "finetune-48x4": (48, 4), "finetune-10x23": (10, 23), "finetune-small-48x4": (48, 4),
+        "finetune-small-lora-48x4": (48, 4),
     }  # fmt: skip
     regimes = {name for name, spec in specs.items() if spec.regime == "encoder-decoder"}
     assert regimes == {"tiny-finetune-encoder-decoder"}

@@ -14,6 +14,7 @@ from lmdm_adapter.training.draws import normal, torch_draws
 from lmdm_adapter.training.drops import DropConfig, kept_blocks, prompt_kept
 from lmdm_adapter.training.flow import shifted_levels
 from lmdm_adapter.training.flow_objectives import BlockObjective, FlowConfig, OfflineObjective, WindowObjective
+from lmdm_adapter.training.guide import Guide
 from lmdm_adapter.training.prompts import conditioning_of
 from tests.models import SPEC, tiny_live, tiny_offline
 from tests.toy import draw
@@ -97,3 +98,24 @@ def test_offline_objective_is_its_formula() -> None:
     noisy = (1 - t)[:, None, None] * clean + t[:, None, None] * eps
     made = network.dit(noisy, t, cross=told.cross, global_cond=told.global_cond)
     torch.testing.assert_close(loss, F.mse_loss(made, eps - clean))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("objective", "regime"), [(BlockObjective, "block-causal"),
+                                                   (WindowObjective, "encoder-decoder")])  # fmt: skip
+def test_a_guided_loss_is_the_distance_from_the_guided_velocity(objective, regime: str) -> None:
+    """It is a quadratic in the guidance: the parts of it are losses that the formulas above have checked."""
+    network, other, spec = tiny_live().network, tiny_live(seed=7).network, replace(SPEC, regime=regime)
+    clean, config = draw(2, 4, sum(LENGTHS)), FlowConfig(drops=DropConfig(prompt=0.0), seed=3)
+
+    def loss(guide: Guide | None, told: FlowConfig = config) -> float:
+        learning = objective(network, told, spec=spec, seconds=SECONDS, guide=guide)
+        return float(learning(clean, PROMPTS, LENGTHS, None, STEP)["loss"])
+
+    at = {guidance: loss(Guide(other, guidance)) for guidance in (1.5, 2.0, 3.0, 5.0)}
+    second = [(at[3.0] - at[2.0]) - 2 * (at[2.0] - at[1.5]), ((at[5.0] - at[3.0]) / 2 - (at[3.0] - at[2.0])) / 2]
+    assert second[0] == pytest.approx(second[1], rel=1e-3) and second[0] > 1e-6
+    itself = {guidance: loss(Guide(network, guidance)) for guidance in (1.0 + 1e-6, 2.0, 3.0)}
+    assert itself[1.0 + 1e-6] < 1e-9 and itself[3.0] == pytest.approx(4 * itself[2.0], rel=1e-3)
+    unprompted = FlowConfig(drops=DropConfig(prompt=1.0), seed=3)
+    assert loss(Guide(network, 3.0), unprompted) < 1e-9, "a dropped prompt is its own null branch"

@@ -45,6 +45,7 @@ from lmdm_adapter.training.flow_objectives import (
     require_flow,
     set_trainable,
 )
+from lmdm_adapter.training.guide import Guide
 from lmdm_adapter.training.held_out import held_out_loss
 from lmdm_adapter.training.loop import Batch, LoopConfig, Trained, require_accelerate, train
 from lmdm_adapter.training.lora import LoraConfig, add_adapters, require_peft
@@ -62,7 +63,9 @@ class FinetuneRecipe:
     as in the base recipe.
     `blocks` is the length of a training sequence of a block-causal model; one of an encoder-decoder model is always one
     block and its context. `sampling` is how the saved model plays unless it is told otherwise. `lora` of rank 0 trains
-    all weights but the codec's. `checkpointed` computes activations twice instead of keeping them.
+    all weights but the codec's. `checkpointed` computes activations twice instead of keeping them. `learn_guidance`
+    above 1 trains the model to play at guidance 1 what `base`, a live model then, plays at that guidance: half the
+    network's passes in play, and the start that ARC-Forcing wants, whose rollouts have no guidance.
     """
 
     output: str
@@ -78,6 +81,7 @@ class FinetuneRecipe:
     flow: FlowConfig = field(default_factory=FlowConfig)
     lora: LoraConfig = LoraConfig()
     checkpointed: bool = False
+    learn_guidance: float = 1.0
     loop: LoopConfig = LoopConfig(
         steps=3000, learning_rate=2e-4, warmup_steps=100, beta2=0.999, precision="bf16", validate_every_steps=500
     )
@@ -87,6 +91,11 @@ class FinetuneRecipe:
             raise LmdmError(f"This recipe trains {' and '.join(OBJECTIVES)} models, not {self.spec.regime}.")
         if self.blocks < 2:
             raise LmdmError(f"A training sequence needs at least 2 blocks, got {self.blocks}.")
+        if self.learn_guidance < 1.0 or (self.learn_guidance > 1.0 and self.sampling.guidance != 1.0):
+            raise LmdmError(
+                f"learn_guidance must be at least 1, and its model plays at guidance 1; got {self.learn_guidance} to "
+                f"play at {self.sampling.guidance}."
+            )
         require_at_least_one(self, "batch_size")
         require_seconds(self, "example_seconds")
 
@@ -106,6 +115,7 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
         raise LmdmError(f"The run would overwrite its own base {config.base}; give it another output.")
     live = starting_point(config.base, config.spec)
     require_flow(live.network)
+    guide = guide_of(live, config)
     live = replace(live, network=learning(rebuilt(live.network), config))
     remember_prompts(live.network)
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
@@ -117,8 +127,9 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
             config.data, codec, batch_size=config.batch_size, seed=config.seed, longest_frames=longest
         )
     objective = OBJECTIVES[config.spec.regime](
-        live.network, config.flow, spec=config.spec, seconds=live.window_seconds, checkpointed=config.checkpointed
-    )
+        live.network, config.flow, spec=config.spec, seconds=live.window_seconds, checkpointed=config.checkpointed,
+        guide=guide,
+    )  # fmt: skip
 
     def validate(average: dict[str, Tensor], step: int) -> dict[str, float]:
         _save(config, live, average, step)
@@ -145,6 +156,20 @@ def starting_point(base: str, spec: BlockSpec) -> LiveModel:
     if live.spec != spec:
         raise LmdmError(f"{base} is a live model of {live.spec}; the run asks for {spec}. Give its base or its spec.")
     return live
+
+
+def guide_of(live: LiveModel, config: FinetuneRecipe) -> Guide | None:
+    """The starting point, kept as it is, where its guidance is to be learned.
+
+    Raises LmdmError for one that was never trained to stream: its guidance is not worth learning.
+    """
+    if config.learn_guidance == 1.0:
+        return None
+    if not live.section.own_steps:
+        raise LmdmError(f"{config.base} has no guidance to learn from: fine-tune it first, then give that model.")
+    network = rebuilt(live.network)
+    remember_prompts(network)
+    return Guide(network, config.learn_guidance)
 
 
 def learning(network: Network, config: FinetuneRecipe) -> Network:

@@ -158,14 +158,22 @@ class ArcObjective(nn.Module):
     def _scores(self, clips: Sequence[Tensor], prompts: Sequence[str], *, first_frame: int, index: int) -> Tensor:
         """Scores `(k b) f` of clips, each `b c n`, in fp32; all of them under one noise, at one level per row."""
         seed, real = self.config.seed, clips[-1]
-        log_snr = torch.rand(len(real), generator=torch_draws(seed, index, "judge levels"))
-        log_snr = LOG_SNR_FIRST + (LOG_SNR_LAST - LOG_SNR_FIRST) * log_snr
-        t = torch.sigmoid(-log_snr).to(real.device)
+        t = judge_levels(len(real), generator=torch_draws(seed, index, "judge levels")).to(real.device)
         eps = normal(real.shape, seed=seed, step=index, purpose="judge noise", device=real.device)
         seconds = real.shape[-1] / self.frame_rate_hz
         told = conditioning_of(self.judge.network, prompts, seconds=seconds, device=real.device)
         x_t = torch.cat([noised(clip, t, eps).x_t for clip in clips])
         return self.judge(x_t, t.repeat(len(clips)), told, first_frame=first_frame).float()
+
+
+def judge_levels(rows: int, *, generator: torch.Generator) -> Tensor:
+    """Noise levels `b` of what the judge hears: log-SNR uniform from -6 to 2.
+
+    Rows share the range out among them, in a random order: half of it is nearly noise, where nobody hears a prompt, and
+    a small batch that fell there whole would teach nothing.
+    """
+    place = (torch.randperm(rows, generator=generator) + torch.rand(rows, generator=generator)) / rows
+    return torch.sigmoid(-(LOG_SNR_FIRST + (LOG_SNR_LAST - LOG_SNR_FIRST) * place))
 
 
 def partner_prompts(prompts: Sequence[str], earlier: Sequence[str] = ()) -> list[str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from lmdm_adapter.training.control_drops import require_known_controls, with_dro
 from lmdm_adapter.training.draws import normal, torch_draws
 from lmdm_adapter.training.drops import DropConfig, kept_blocks, newest_frames
 from lmdm_adapter.training.flow import noised, per_frame, shifted_levels
+from lmdm_adapter.training.guide import Guide, Velocity
 from lmdm_adapter.training.lora import add_like, merge_adapters
 from lmdm_adapter.training.prompt_memory import lend_text_encoders
 from lmdm_adapter.training.prompts import conditioning_of, with_dropped_prompts
@@ -57,16 +59,26 @@ class OfflineObjective(nn.Module):
 class _OnBlocks(nn.Module):
     """What both objectives on blocks hold; `checkpointed` trades a second forward pass for memory.
 
+    With a `guide` they learn its guided velocity instead of the one that made the noisy latents.
     Raises LmdmError for a model that is no rectified flow, or drops of frame controls that it does not have.
     """
 
     def __init__(
-        self, network: Network, config: FlowConfig, *, spec: BlockSpec, seconds: float, checkpointed: bool = False
-    ) -> None:
+        self, network: Network, config: FlowConfig, *, spec: BlockSpec, seconds: float, checkpointed: bool = False,
+        guide: Guide | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.network, self.config = require_flow(network), config
-        self.spec, self.seconds, self.checkpointed = spec, seconds, checkpointed
+        self.spec, self.seconds, self.checkpointed, self.guide = spec, seconds, checkpointed, guide
         require_known_controls(network.config.dit.further_controls, config.drops)
+
+    def _loss(self, velocity: Velocity, truth: Tensor, prompts: Sequence[str], *, step: int) -> dict[str, Tensor]:
+        """The mean squared error of the network's velocity, from `truth` (`b c n`) or from the guide's."""
+        kept = {"seconds": self.seconds, "device": truth.device, "step": step}
+        if self.guide is not None:
+            truth = self.guide(velocity, told_in_training(self.guide.network, prompts, self.config, **kept))
+        told = told_in_training(self.network, prompts, self.config, **kept)
+        return {"loss": F.mse_loss(velocity(self.network, told, 1).float(), truth)}
 
 
 class BlockObjective(_OnBlocks):
@@ -81,7 +93,6 @@ class BlockObjective(_OnBlocks):
         Every block has a noise level and a context drop of its own.
         """
         config, spec, device = self.config, self.spec, latents.device
-        told = told_in_training(self.network, prompts, config, seconds=self.seconds, device=device, step=step)
         shape = (len(latents), len(lengths_frames))
         t = shifted_levels(shape, mu=config.shift, generator=torch_draws(config.seed, step, "levels")).to(device)
         eps = normal(latents.shape, seed=config.seed, step=step, purpose="noise", device=device)
@@ -89,14 +100,18 @@ class BlockObjective(_OnBlocks):
         kept = kept_blocks(
             *shape, context_blocks=spec.context_blocks, drops=config.drops,
             generator=torch_draws(config.seed, step, "context drops"),
-        )  # fmt: skip
-        velocity = parallel_velocity(
-            self.network.dit, latents, mixed.x_t, t, lengths_frames=lengths_frames,
-            context_blocks=spec.context_blocks, prefix_distance=spec.prefix_distance, cross=told.cross,
-            global_cond=told.global_cond, kept_blocks=kept.to(device), checkpointed=self.checkpointed,
-            controls=controls_in_training(self.network, controls, config, step=step),
-        )  # fmt: skip
-        return {"loss": F.mse_loss(velocity.float(), mixed.velocity)}
+        ).to(device)  # fmt: skip
+        controls = controls_in_training(self.network, controls, config, step=step)
+
+        def velocity(network: Network, told: Conditioning, copies: int) -> Tensor:
+            return parallel_velocity(
+                network.dit, _copied(latents, copies), _copied(mixed.x_t, copies), _copied(t, copies),
+                lengths_frames=lengths_frames, context_blocks=spec.context_blocks, cross=told.cross,
+                prefix_distance=spec.prefix_distance, global_cond=told.global_cond, checkpointed=self.checkpointed,
+                kept_blocks=_copied(kept, copies), controls=_copied(controls, copies),
+            )  # fmt: skip
+
+        return self._loss(velocity, mixed.velocity, prompts, step=step)
 
 
 class WindowObjective(_OnBlocks):
@@ -111,7 +126,6 @@ class WindowObjective(_OnBlocks):
         Every row has a noise level and a context drop of its own.
         """
         config, device, rows = self.config, latents.device, len(latents)
-        told = told_in_training(self.network, prompts, config, seconds=self.seconds, device=device, step=step)
         context, clean = latents.split([sum(lengths_frames[:-1]), lengths_frames[-1]], dim=-1)
         t = shifted_levels((rows,), mu=config.shift, generator=torch_draws(config.seed, step, "levels")).to(device)
         eps = normal(clean.shape, seed=config.seed, step=step, purpose="noise", device=device)
@@ -120,12 +134,26 @@ class WindowObjective(_OnBlocks):
             rows, 1, context_blocks=self.spec.context_blocks, drops=config.drops,
             generator=torch_draws(config.seed, step, "context drops"),
         )  # fmt: skip
-        velocity = window_velocity(
-            self.network.dit, context, mixed.x_t, t, prefix_distance=self.spec.prefix_distance, cross=told.cross,
-            global_cond=told.global_cond, controls=controls_in_training(self.network, controls, config, step=step),
-            kept_frames=newest_frames(kept[:, 0], lengths_frames[:-1]).to(device), checkpointed=self.checkpointed,
-        )  # fmt: skip
-        return {"loss": F.mse_loss(velocity.float(), mixed.velocity)}
+        kept_frames = newest_frames(kept[:, 0], lengths_frames[:-1]).to(device)
+        controls = controls_in_training(self.network, controls, config, step=step)
+
+        def velocity(network: Network, told: Conditioning, copies: int) -> Tensor:
+            return window_velocity(
+                network.dit, _copied(context, copies), _copied(mixed.x_t, copies), _copied(t, copies),
+                prefix_distance=self.spec.prefix_distance, cross=told.cross, global_cond=told.global_cond,
+                controls=_copied(controls, copies), kept_frames=_copied(kept_frames, copies),
+                checkpointed=self.checkpointed,
+            )  # fmt: skip
+
+        return self._loss(velocity, mixed.velocity, prompts, step=step)
+
+
+_Rows = TypeVar("_Rows", Tensor, "Tensor | None")
+
+
+def _copied(rows: _Rows, copies: int) -> _Rows:
+    """A batch behind itself, as the branches of guidance lie."""
+    return rows if rows is None or copies == 1 else rows.repeat(copies, *[1] * (rows.ndim - 1))
 
 
 def told_in_training(

@@ -60,8 +60,8 @@ def test_every_recipe_is_a_command_with_a_description() -> None:
 def test_a_recipe_lists_its_settings_and_refuses_bad_files(name: str, tmp_path: Path) -> None:
     command = name.replace("_", "-")
     listed = lmdm("train", command, "--fields")
-    assert listed.exit_code == 0 and "(must be given)" in listed.stdout
-    assert lmdm("train", command).exit_code == 2
+    assert listed.exit_code == 0 and ("(must be given)" in listed.stdout) == (name != "tiny")
+    assert name == "tiny" or lmdm("train", command).exit_code == 2
     assert "missing.json" in sentence("train", command, "--config", tmp_path / "missing.json")
     (tmp_path / "run.json").write_text("{")
     assert "JSON" in sentence("train", command, "--config", tmp_path / "run.json")

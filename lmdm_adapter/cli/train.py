@@ -40,11 +40,11 @@ def recipe_texts() -> dict[str, str]:
 
 def _add(name: str, text: str) -> None:
     def command(config: ConfigOption = None, fields: FieldsOption = False, verbose: VerboseOption = False) -> None:
-        from lmdm_adapter.cli.training import list_fields, run_recipe
+        from lmdm_adapter.cli.training import list_fields, needs_settings, run_recipe
 
         if fields:
             return list_fields(name)
-        if config is None:
+        if config is None and needs_settings(name):
             raise typer.BadParameter("give the settings of the run with --config FILE; --fields lists them.")
         if not run_recipe(name, config):
             typer.echo("stopped: the same command goes on from here.", err=True)

@@ -16,18 +16,25 @@ from lmdm_adapter.training.loop import Trained
 from lmdm_adapter.training.processes import disconnect, is_first_process
 
 
-def run_recipe(name: str, config_path: Path) -> bool:
-    """Run the recipe `name` with the settings in a JSON file; False when it was stopped before its end.
+def run_recipe(name: str, config_path: Path | None) -> bool:
+    """Run the recipe `name` with the settings in a JSON file, or its own; False when it was stopped before its end.
 
     Raises LmdmError for a file that cannot be read, unknown settings, and whatever the recipe refuses.
     """
     logging.basicConfig(level=logging.INFO if is_first_process() else logging.WARNING, format="%(message)s")
     recipe = _recipe(name)
+    cls = _config_class(recipe)
     try:
-        result = recipe.run(read_config(_config_class(recipe), config_path))
+        result = recipe.run(cls() if config_path is None else read_config(cls, config_path))
     finally:
         disconnect()
     return not isinstance(result, Trained) or result.finished
+
+
+def needs_settings(name: str) -> bool:
+    """Whether something must be given before a recipe can run."""
+    settings = fields(_config_class(_recipe(name)))
+    return any(setting.default is MISSING and setting.default_factory is MISSING for setting in settings)
 
 
 def list_fields(name: str) -> None:

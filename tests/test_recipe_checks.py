@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.recipes import base, codec, decoder, finetune
@@ -87,6 +89,21 @@ def test_guidance_is_learned_from_a_model_that_has_some(tmp_path: Path, monkeypa
             **needed, "learn_guidance": 2.0, "spec": {"block_frames": SPEC.block_frames, "context_blocks": 3},
         }))  # fmt: skip
     assert not Path("o").exists()
+
+
+def test_a_context_projection_can_be_drawn_anew_before_training_only(tmp_path: Path) -> None:
+    live = tiny_live()
+    fresh = replace(live, section=replace(live.section, trained_steps=0))
+    before = {name: value.clone() for name, value in fresh.network.state_dict().items()}
+    finetune.redraw_projection(fresh, seed=1)
+    weight = before["model.model.to_input_add_embed.weight"]
+    changed = [name for name, value in fresh.network.state_dict().items() if not torch.equal(value, before[name])]
+    assert changed == ["model.model.to_input_add_embed.weight"]
+    drawn = fresh.network.dit.to_input_add_embed.weight
+    assert drawn.abs().max() <= weight.shape[1] ** -0.5 and drawn.std() > 0
+    trained = replace(live, section=replace(live.section, trained_steps=5))
+    with pytest.raises(LmdmError, match="keeps its context projection"):
+        finetune.redraw_projection(trained, seed=1)
 
 
 def test_without_peft_no_adapters_are_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

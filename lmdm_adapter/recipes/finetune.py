@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
+import torch
 from torch import Tensor
 
 from lmdm_adapter.audio import Audio
@@ -27,7 +29,7 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.loading import locate
 from lmdm_adapter.network.model import Network
-from lmdm_adapter.spec import BlockSpec, Sampling
+from lmdm_adapter.spec import BlockSpec, Sampling, require_choice
 from lmdm_adapter.training.clips import LatentCrops
 from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
@@ -66,6 +68,7 @@ class FinetuneRecipe:
     all weights but the codec's. `checkpointed` computes activations twice instead of keeping them. `learn_guidance`
     above 1 trains the model to play at guidance 1 what `base`, a live model then, plays at that guidance: half the
     network's passes in play, and the start that ARC-Forcing wants, whose rollouts have no guidance.
+    `context_projection` of an offline base begins as a copy of how the model hears its own latents, or drawn anew.
     """
 
     output: str
@@ -82,6 +85,7 @@ class FinetuneRecipe:
     lora: LoraConfig = LoraConfig()
     checkpointed: bool = False
     learn_guidance: float = 1.0
+    context_projection: Literal["copied", "random"] = "copied"
     loop: LoopConfig = LoopConfig(
         steps=3000, learning_rate=2e-4, warmup_steps=100, beta2=0.999, precision="bf16", validate_every_steps=500
     )
@@ -91,6 +95,7 @@ class FinetuneRecipe:
             raise LmdmError(f"This recipe trains {' and '.join(OBJECTIVES)} models, not {self.spec.regime}.")
         if self.blocks < 2:
             raise LmdmError(f"A training sequence needs at least 2 blocks, got {self.blocks}.")
+        require_choice("context projection", self.context_projection, Literal["copied", "random"])
         if self.learn_guidance < 1.0 or (self.learn_guidance > 1.0 and self.sampling.guidance != 1.0):
             raise LmdmError(
                 f"learn_guidance must be at least 1, and its model plays at guidance 1; got {self.learn_guidance} to "
@@ -117,6 +122,8 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
     require_flow(live.network)
     guide = guide_of(live, config)
     live = replace(live, network=learning(rebuilt(live.network), config))
+    if config.context_projection == "random":
+        redraw_projection(live, seed=config.seed)
     remember_prompts(live.network)
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
     longest = longest_frames(config.sequence_blocks, block_frames=config.spec.block_frames, drops=config.flow.drops)
@@ -156,6 +163,18 @@ def starting_point(base: str, spec: BlockSpec) -> LiveModel:
     if live.spec != spec:
         raise LmdmError(f"{base} is a live model of {live.spec}; the run asks for {spec}. Give its base or its spec.")
     return live
+
+
+def redraw_projection(live: LiveModel, *, seed: int) -> None:
+    """Draw the context projection as any fresh linear layer is, to measure what its copied start is worth.
+
+    Raises LmdmError for a model that was trained to stream, whose projection would be lost.
+    """
+    if live.section.trained_steps:
+        raise LmdmError("A model that was trained to stream keeps its context projection; give its base, or copied.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        live.network.dit.to_input_add_embed.reset_parameters()
 
 
 def guide_of(live: LiveModel, config: FinetuneRecipe) -> Guide | None:

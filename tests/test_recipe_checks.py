@@ -91,7 +91,7 @@ def test_guidance_is_learned_from_a_model_that_has_some(tmp_path: Path, monkeypa
     assert not Path("o").exists()
 
 
-def test_a_context_projection_can_be_drawn_anew_before_training_only(tmp_path: Path) -> None:
+def test_a_context_projection_can_be_drawn_anew_before_training_only() -> None:
     live = tiny_live()
     fresh = replace(live, section=replace(live.section, trained_steps=0))
     before = {name: value.clone() for name, value in fresh.network.state_dict().items()}

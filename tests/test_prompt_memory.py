@@ -144,6 +144,9 @@ def test_an_encoder_is_loaded_once_and_lent_to_copies(monkeypatch: pytest.Monkey
     stranger = t5_network()
     features(stranger, ["AB"])
     assert loads == ["t5-small"] * 2, "a network that is lent none loads its own"
+    student, judge = t5_network(), t5_network()
+    remember_prompts(student, judge)
+    assert loads == ["t5-small"] * 3 and conditioner_of(student).encoder is conditioner_of(judge).encoder
 
 
 def test_networks_without_t5_are_left_alone() -> None:

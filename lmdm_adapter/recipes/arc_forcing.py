@@ -94,8 +94,7 @@ def run(config: ArcForcingRecipe, *, stop_after: int | None = None) -> Trained:
     if Path(config.student).resolve() == (output / "model").resolve():
         raise LmdmError(f"The run would overwrite its own student {config.student}; give it another output.")
     live, base = student_and_base(config.student, config.base)
-    remember_prompts(live.network)
-    remember_prompts(base)
+    remember_prompts(live.network, base)
     if config.arc.rollout_blocks <= live.spec.context_blocks:
         log.warning(
             "A rollout of %d blocks never leaves the real context of %d; roll two or three windows out to train on "

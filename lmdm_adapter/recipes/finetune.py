@@ -124,7 +124,7 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
     live = replace(live, network=learning(rebuilt(live.network), config))
     if config.context_projection == "random":
         redraw_projection(live, seed=config.seed)
-    remember_prompts(live.network)
+    remember_prompts(live.network, *(() if guide is None else (guide.network,)))
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
     longest = longest_frames(config.sequence_blocks, block_frames=config.spec.block_frames, drops=config.flow.drops)
     with main_first(config.loop) as first:
@@ -186,9 +186,7 @@ def guide_of(live: LiveModel, config: FinetuneRecipe) -> Guide | None:
         return None
     if not live.section.own_steps:
         raise LmdmError(f"{config.base} has no guidance to learn from: fine-tune it first, then give that model.")
-    network = rebuilt(live.network)
-    remember_prompts(network)
-    return Guide(network, config.learn_guidance)
+    return Guide(rebuilt(live.network), config.learn_guidance)
 
 
 def learning(network: Network, config: FinetuneRecipe) -> Network:

@@ -49,18 +49,24 @@ class RememberingEncoder(TextEncoder):
         return states
 
 
-def remember_prompts(network: Network) -> None:
-    """Give every text conditioner of `network` an encoder that remembers; each published encoder is loaded once.
+def remember_prompts(*networks: Network) -> None:
+    """Give every text conditioner an encoder that remembers; each published encoder is loaded once for all networks.
 
     Raises LmdmError where one cannot be loaded: a run says so before it begins.
     """
     loaded: dict[tuple[str, torch.dtype], TextEncoder] = {}
-    for conditioner in _text_conditioners(network):
+    for conditioner in (own for network in networks for own in _text_conditioners(network)):
         key = (conditioner.t5_model_name, conditioner.dtype)
-        if conditioner.encoder is None and key not in loaded:
-            loaded[key] = load_text_encoder(conditioner.t5_model_name, dtype=conditioner.dtype)
-        plain = conditioner.encoder or loaded[key]
-        conditioner.encoder = RememberingEncoder(plain.tokenizer, plain.model)
+        if conditioner.encoder is not None:
+            conditioner.encoder = _remembering(conditioner.encoder)
+            continue
+        if key not in loaded:
+            loaded[key] = _remembering(load_text_encoder(conditioner.t5_model_name, dtype=conditioner.dtype))
+        conditioner.encoder = loaded[key]
+
+
+def _remembering(encoder: TextEncoder) -> RememberingEncoder:
+    return RememberingEncoder(encoder.tokenizer, encoder.model)
 
 
 def lend_text_encoders(network: Network, copied: Network) -> None:

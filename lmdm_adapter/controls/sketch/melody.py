@@ -25,10 +25,13 @@ KEPT_SHARE = 0.999
 """How much of each filter's spectrum is kept."""
 
 
-def late_samples(config: SketchConfig) -> np.ndarray:
-    """By how many samples each bin describes its frame too late, (bins,): its filter's middle behind the frame's."""
+def melody_late_frames(config: SketchConfig) -> np.ndarray:
+    """By how many frames each bin describes its frame too late, (bins,): its filter's middle behind the frame's.
+
+    This comes on top of `feature_delay_frames`; only low notes are late. Raises LmdmError without the extra `[sketch]`.
+    """
     half_lengths, most = _half_lengths(config)[GUARD_BINS:-GUARD_BINS], _look_ahead_samples(config)
-    return np.maximum(half_lengths - (config.frame_samples // 2 + most), 0)
+    return np.maximum(half_lengths - (config.frame_samples // 2 + most), 0) / config.frame_samples
 
 
 @lru_cache(maxsize=8)
@@ -44,16 +47,10 @@ def _measure(config: SketchConfig, sound: np.ndarray) -> np.ndarray:
     strengths = np.abs(bank @ spectrum)
     own = strengths[GUARD_BINS:-GUARD_BINS]
     peaks = np.where((own >= strengths[:-2]) & (own > strengths[2:]), own, 0.0)
-    strongest = peaks.max()
-    if strongest <= 10.0 ** (SILENCE_DB / 20.0):
-        return np.zeros(config.bins)
-    return _strongest_only(peaks / strongest, config.top_k)
-
-
-def _strongest_only(shares: np.ndarray, count: int) -> np.ndarray:
-    """All but the `count` largest set to 0, and those that are too soft."""
-    least = max(np.partition(shares, -count)[-count], SOFTEST_SHARE)
-    return np.where(shares >= least, shares, 0.0)
+    last_kept = np.partition(peaks, -config.top_k)[-config.top_k]
+    least = max(last_kept, SOFTEST_SHARE * strengths.max(), 10.0 ** (SILENCE_DB / 20.0))
+    kept = np.where(peaks >= least, peaks, 0.0)
+    return kept / max(kept.max(), least)
 
 
 def _look_ahead_samples(config: SketchConfig) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lmdm_adapter.controls.sketch import Sketch, TightnessState, finish_loosening, loosen, loosened
-from lmdm_adapter.controls.sketch.tightness import drawn_widths, width_at
+from lmdm_adapter.controls.sketch import Sketch, TightnessState, drawn_widths, finish_loosening, loosen, loosened
+from lmdm_adapter.controls.sketch.tightness import width_at
 from lmdm_adapter.errors import LmdmError
 from tests.sketches import random_sketch, same
 

@@ -38,9 +38,11 @@ def drawn(
     point to point, nothing before the first, after the last and next to a gap; a single point is level throughout.
     A note lasts until the next point, the last one to the end. `rhythm` are onsets, 0 to 1 strong, and nothing in
     between; from a gap to the next onset nothing is drawn. Frames take the line's value at their middle. Times are in
-    `unit`, beats at the tempo `bpm`. Raises LmdmError for times out of order, values out of range, or a feature that
-    the config does not have.
+    `unit`, beats at the tempo `bpm`. Raises LmdmError for times out of order, values out of range, a feature that the
+    config does not have, or a negative length.
     """
+    if frames < 0:
+        raise LmdmError(f"A sketch has 0 frames or more, got {frames}.")
     frame_time = _frame_time(config, unit, bpm)
     given = {"loudness": loudness_db, "brightness": brightness_midi, "melody": melody_midi, "rhythm": rhythm}
     timed = {name: _in_frames(name, points, frame_time) for name, points in given.items() if len(points)}

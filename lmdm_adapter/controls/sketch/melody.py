@@ -43,7 +43,7 @@ def _reach(config: SketchConfig) -> tuple[int, int]:
 
 def _measure(config: SketchConfig, sound: np.ndarray) -> np.ndarray:
     bank = _bank(config)
-    spectrum = needed("scipy.fft").rfft(sound - sound.mean(), n=_transform_samples(config))
+    spectrum = needed("scipy.fft").rfft(sound, n=_transform_samples(config))
     strengths = np.abs(bank @ spectrum)
     own = strengths[GUARD_BINS:-GUARD_BINS]
     peaks = np.where((own >= strengths[:-2]) & (own > strengths[2:]), own, 0.0)

@@ -38,15 +38,21 @@ class SketchState:
 
 
 def start(config: SketchConfig) -> SketchState:
-    """The state before the first sample: silence came before it."""
-    return SketchState(np.zeros(_kept_samples(config), dtype=np.float32))
+    """The state before the first sample: silence came before it.
+
+    The first call for a config takes a second or two. Raises LmdmError when the extra `[sketch]` is missing.
+    """
+    recent = np.zeros(_kept_samples(config), dtype=np.float32)
+    # Packages are loaded and filters made here, so that no push is slower than the others.
+    _measured(config, np.zeros(len(recent) + config.frame_samples, dtype=np.float32))
+    return SketchState(recent)
 
 
 def push(config: SketchConfig, state: SketchState, audio: Audio) -> tuple[Sketch, SketchState]:
     """The sketch of the frames that `audio` settles, none perhaps, and the state after it.
 
     Channels are averaged; any number of samples will do, none too. Raises LmdmError for another rate than the
-    config's, for NaN or infinity, and when the extra `[sketch]` is missing.
+    config's, and for NaN or infinity.
     """
     sound = np.concatenate((state.recent, mono(config, audio)))
     frames = (len(sound) - _kept_samples(config)) // config.frame_samples
@@ -69,7 +75,7 @@ def finish(config: SketchConfig, state: SketchState) -> tuple[Sketch, SketchStat
 
 
 def sketched(config: SketchConfig, audio: Audio) -> Sketch:
-    """The sketch of a whole recording: one push, and the end. Raises as `push` does."""
+    """The sketch of a whole recording: one push, and the end. Raises as `start` and `push` do."""
     first, state = push(config, start(config), audio)
     return Sketch.joined((first, finish(config, state)[0]))
 

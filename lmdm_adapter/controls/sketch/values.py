@@ -13,6 +13,8 @@ from torch import Tensor
 from lmdm_adapter.controls.sketch.config import FEATURES
 from lmdm_adapter.errors import LmdmError
 
+PREFIX = "sketch_"
+
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
@@ -76,8 +78,14 @@ class Sketch:
         return Sketch({**self.values, feature: rows[:, places]})
 
     def controls(self) -> dict[str, Tensor]:
-        """What a model takes: each feature's frame control by name, `1 e n` float32, `present` first."""
-        return {f"sketch_{name}": torch.from_numpy(rows.copy())[None] for name, rows in self.values.items()}
+        """What a model takes: each feature's frame control by name, (1 + channels, frames) float32, copied."""
+        return {f"{PREFIX}{name}": torch.from_numpy(rows.copy()) for name, rows in self.values.items()}
+
+    @staticmethod
+    def from_controls(controls: Mapping[str, Tensor | np.ndarray]) -> Sketch:
+        """The sketch among the frame controls of a model, which may hold others too; as `controls` gave it."""
+        own = {name: values for name, values in controls.items() if name.startswith(PREFIX)}
+        return Sketch({name.removeprefix(PREFIX): np.asarray(values) for name, values in own.items()})
 
     @staticmethod
     def joined(pieces: Sequence[Sketch]) -> Sketch:

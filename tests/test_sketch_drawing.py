@@ -41,9 +41,9 @@ def test_one_point_is_level_throughout() -> None:
 
 
 def test_notes_last_until_the_next() -> None:
-    melody = [(1, 60), (3, (48, 64)), (4, ()), (5, GAP), (6, 21.4)]
+    melody = [(1, 60), (3, (48, 64)), (4, ()), (5, GAP), (6, 21.4), (7, 21.6)]
     sketch = drawn(CONFIG, 8, melody_midi=melody, unit="frames")
-    assert [notes(sketch, n) for n in range(8)] == [[], [60], [60], [48, 64], [], [], [21], [21]]
+    assert [notes(sketch, n) for n in range(8)] == [[], [60], [60], [48, 64], [], [], [21], [22]]
     assert sketch.values["melody"][0].tolist() == [0, 1, 1, 1, 1, 0, 1, 1], "a rest is drawn, a gap is not"
 
 
@@ -74,6 +74,7 @@ def test_a_drawn_note_is_what_is_heard_of_one() -> None:
 @pytest.mark.parametrize(
     ("curves", "words"),
     [
+        ({"frames": -1}, "0 frames or more, got -1"),
         ({"loudness_db": [(2, -10.0), (1, -10.0)]}, "in order"),
         ({"loudness_db": [(GAP, -10.0), (1, -10.0)]}, "finite and in order"),
         ({"loudness_db": [(0, -10.0), (1, math.inf)]}, "loudness lie between -200 and 20, got inf"),
@@ -88,7 +89,7 @@ def test_a_drawn_note_is_what_is_heard_of_one() -> None:
 )
 def test_curves_that_cannot_be_drawn(curves: dict[str, object], words: str) -> None:
     with pytest.raises(LmdmError, match=words):
-        drawn(CONFIG, 4, **curves)
+        drawn(CONFIG, **{"frames": 4, **curves})
 
 
 def test_a_feature_that_the_model_lacks_cannot_be_drawn() -> None:

@@ -158,3 +158,8 @@ def test_all_signs_of_a_break_must_be_there() -> None:
 def test_cures_name_patches_that_exist(root: Any) -> None:
     named = {name for _, cure in HOST_BREAKS.values() for name in re.findall(r"patches/(\S+\.patch)", cure)}
     assert named and named <= {path.name for path in (root / "patches").glob("*.patch")}
+
+
+def test_packages_of_extras_are_shown_whether_present_or_not() -> None:
+    lines = dict(replace(WELL, packages=with_packages(scipy="1.17.1")).lines())
+    assert lines["scipy"] == "1.17.1" and lines["librosa"] == "not installed"

@@ -23,7 +23,7 @@ LAYERS = (
     ("hosts",),
     ("network",),
     ("masks", "samplers"),
-    ("spec", "state", "audio", "resampling", "fields", "errors"),
+    ("spec", "state", "audio", "resampling", "fields", "extras", "errors"),
 )
 # fmt: on
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}

@@ -10,7 +10,7 @@ STABLE_AUDIO_TOOLS = "stable-audio-tools"
 HOSTS = (STABLE_AUDIO_TOOLS, "stable-audio-3", "diffusers")
 # Distributions worth a line of their own, whether present or not.
 AUDIO = ("soundfile", "sounddevice", "torchaudio")
-SHOWN = ("numpy", "setuptools", *HOSTS, "k-diffusion", "transformers", "gradio", *AUDIO)
+SHOWN = ("numpy", "setuptools", *HOSTS, "k-diffusion", "transformers", "librosa", "scipy", "gradio", *AUDIO)
 
 Version = tuple[int, ...]
 

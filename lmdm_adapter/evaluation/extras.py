@@ -1,20 +1,8 @@
-"""Packages that only some measures need (extra `[evaluate]`): imported late, and missed in a sentence."""
+"""Packages that only some measures need (extra `[evaluate]`)."""
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
-
-from lmdm_adapter.errors import LmdmError
-
-
-def extra(module: str, what: str, *, extra_name: str = "evaluate") -> ModuleType:
-    """The module called `module`, which `what` needs. Raises LmdmError with the cure when it cannot be imported."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        reason = f"{what} needs the package {module.partition('.')[0]} ({error})"
-        raise LmdmError(f"{reason}; install it: pip install 'lmdm-adapter[{extra_name}]'.") from error
+from lmdm_adapter.extras import extra as extra
 
 
 def require_extras(*, plots: bool, resampling: bool) -> None:

@@ -228,6 +228,25 @@ def test_a_maker_that_fails_during_a_hold_fades_out_of_the_loop() -> None:
     assert 0 < np.flatnonzero(out.any(axis=1))[-1] < FADE and engine.player.doing == "ended"
 
 
+def test_what_was_made_when_a_maker_failed_is_played_after_the_hold() -> None:
+    """One block is ready: too little to go on with, unless it is all there will ever be."""
+    engine, still = noise_engine(NoiseMaker(broken_at=5)), played(noise_engine(), 5000)
+    while engine.blocks < 4:
+        engine.produce()
+        engine.pull(out := np.zeros((400, 2), np.float32))
+    while engine.player.doing != "holding":
+        engine.pull(out)
+    engine.produce()
+    with pytest.raises(LmdmError, match="block 5"):
+        engine.produce()
+    engine.pull(rest := np.zeros((4000, 2), np.float32))
+    (resume,) = of(engine, "resume")
+    first = resume["start"] - (engine.player.sample - 4000)
+    at, end = of(engine, "hold")[0]["at"], 5 * BLOCK_SAMPLES
+    assert np.array_equal(rest[first : first + end - FADE - at], still[at : end - FADE])
+    assert not rest[first + end - at :].any() and engine.player.doing == "ended"
+
+
 def test_nan_from_the_model_is_never_played() -> None:
     engine = noise_engine(NoiseMaker(nan_at=2))
     with pytest.raises(LmdmError, match="NaN or infinity at frame 20"):
@@ -269,6 +288,8 @@ def test_bad_plans_are_refused() -> None:
         noise_engine(plan=SessionPlan(longest_block_seconds=0.05))
     with pytest.raises(LmdmError, match="no live input"):
         noise_engine().hear(np.zeros((3, 2), np.float32))
+    with pytest.raises(LmdmError, match=r"2 channels \(s ch\), got room of shape \(3, 1\)"):
+        noise_engine().pull(np.zeros((3, 1), np.float32))
     assert SessionPlan(GovernorPlan(lead_seconds=0.02)).fade_samples(8000) == 40
 
 

@@ -10,8 +10,8 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.governor import Decision, Governed, GovernorPlan, Seen, governed, start
 
 PLAN = GovernorPlan(lead_seconds=1.0, most_lead_seconds=2.0, least_steps=2, calm_blocks=3)
-LATE = Seen(compute_seconds=1.2, margin_seconds=0.1, asked_steps=8, used_steps=8)
-CALM = Seen(compute_seconds=0.1, margin_seconds=0.9, asked_steps=8, used_steps=8)
+LATE = Seen(compute_seconds=1.2, margin_seconds=0.1, block_seconds=0.8, asked_steps=8, used_steps=8)
+CALM = Seen(compute_seconds=0.1, margin_seconds=0.9, block_seconds=0.8, asked_steps=8, used_steps=8)
 
 
 def run(seen: Seen, blocks: int, state: Governed | None = None) -> tuple[Governed, list[Decision]]:
@@ -59,8 +59,14 @@ def test_steps_that_would_be_late_are_not_given_back() -> None:
     state = Governed(lead_seconds=1.0, steps=4)
     for _ in range(40):
         used = state.steps or 8
-        state, _ = governed(PLAN, state, Seen(0.1 * used, 1.0 - 0.1 * used, 8, used))
+        state, _ = governed(PLAN, state, Seen(0.1 * used, 1.0 - 0.1 * used, 0.8, 8, used))
     assert state.steps == 5
+
+
+def test_blocks_that_catch_up_after_a_stall_are_left_alone() -> None:
+    quick = replace(CALM, margin_seconds=0.05)
+    assert run(quick, 2) == (replace(start(PLAN), calm=2), [])
+    assert run(replace(quick, compute_seconds=0.45), 1)[1], "half of a block's own length is too long for that"
 
 
 def test_a_hold_counts_as_late_and_a_player_who_asks_for_less_is_not_raised() -> None:

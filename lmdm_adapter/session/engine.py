@@ -55,12 +55,9 @@ class Engine:
         self.pacing = Pacing(facts, self.performer.values, longest_block_frames=self.plan.longest_frames(facts))
         self.player = self.plan.player(facts, self.notes.append)
         self.mixer = Mixer(
-            self.events,
-            channels=facts.channels,
-            sample_rate=facts.sample_rate,
-            announce=self.notes.append,
+            self.events, channels=facts.channels, sample_rate=facts.sample_rate, announce=self.notes.append,
             values=values,
-        )
+        )  # fmt: skip
         self.input = None if source is None else LiveInput(
             self.notes.append, sample_rate=facts.sample_rate, channels=facts.channels, source_rate=source[0],
             source_channels=source[1],
@@ -114,7 +111,9 @@ class Engine:
     # ---- for the device's callback
 
     def pull(self, out: np.ndarray) -> None:
-        """Fill `out` (`s ch`) with what is played next."""
+        """Fill `out` (`s ch`) with what is played next. Raises LmdmError for other channels than the session's."""
+        if out.ndim != 2 or out.shape[1] != self.facts.channels:
+            raise LmdmError(f"The session plays {self.facts.channels} channels (s ch), got room of shape {out.shape}.")
         for start in range(0, len(out), WORK_SAMPLES):
             piece = out[start : start + WORK_SAMPLES]
             first, dry = self.player.sample, self._dry[: len(piece)]
@@ -176,7 +175,8 @@ class Engine:
                            "compute_seconds": compute, "margin_seconds": margin})  # fmt: skip
         self._push(made.samples, frames, rewound=cue.rewind_blocks > 0 and made.refused is None)
         if not waiting:
-            self._govern(Seen(compute, margin, asked, cue.steps, self._held()))
+            block_seconds = frames / self.facts.frame_rate_hz
+            self._govern(Seen(compute, margin, block_seconds, asked, cue.steps, self._held()))
 
     def _push(self, samples: np.ndarray, frames: int, *, rewound: bool) -> None:
         self._tap("generated", samples)

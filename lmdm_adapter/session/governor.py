@@ -15,6 +15,7 @@ from lmdm_adapter.errors import LmdmError
 LATE_SHARE = 0.25
 """A block is late when less than this share of the lead was left when it came."""
 CALM_SHARE = 0.5
+"""A block is calm when it took at most this share of the lead; if of its own length too, lost time comes back alone."""
 STEP_FACTOR = 0.75
 LEAD_FACTOR = 1.5
 
@@ -52,10 +53,11 @@ class Governed:
 
 @dataclass(frozen=True)
 class Seen:
-    """One block: its compute time, what was ready when it came, its steps as asked and as used, and any hold."""
+    """One block: its compute time, what was ready when it came, its length, its steps, and whether a hold began."""
 
     compute_seconds: float
     margin_seconds: float
+    block_seconds: float
     asked_steps: int
     used_steps: int
     held: bool = False
@@ -82,7 +84,9 @@ def start(plan: GovernorPlan) -> Governed:
 
 def governed(plan: GovernorPlan, state: Governed, seen: Seen) -> tuple[Governed, Decision | None]:
     """The state after a block, and what changed, if anything: one thing at a time."""
-    if seen.held or seen.margin_seconds < LATE_SHARE * state.lead_seconds:
+    late = seen.margin_seconds < LATE_SHARE * state.lead_seconds
+    gaining = _calm(min(seen.block_seconds, state.lead_seconds), seen.compute_seconds)
+    if seen.held or (late and not gaining):
         return _restrained(plan, state, seen)
     calm = state.calm + 1 if _calm(state.lead_seconds, seen.compute_seconds) else 0
     if calm < plan.calm_blocks:

@@ -24,8 +24,9 @@ class Player:
 
     `sample` counts what was played since the session began: its clock. `shift_samples` is how much later than in the
     music that is, for waiting and held loops; during a loop it is what it will be when that has ended. The last
-    `fade_samples` of the ring are kept for the next fade. Playing begins once `start_samples` are ready. The making side
-    sets `loop_samples` (the bar) and calls `stop` or `run_out`; `announce` hears log records.
+    `fade_samples` of the ring are kept for the next fade. Playing begins once `start_samples` are ready, and goes on
+    after a loop once half of them are. The making side sets `loop_samples` (the bar) and calls `stop` or `run_out`;
+    `announce` hears log records.
     """
 
     def __init__(
@@ -83,10 +84,11 @@ class Player:
 
     def _holding(self, out: np.ndarray) -> int:
         at_border = self._position > 0 and self._position % self._loop == 0
-        if at_border and self.ring.readable_samples >= self.start_samples // 2:
-            return self._resume()
-        if self._ends and (self._stop or self.ring.readable_samples <= self.fade_samples):
+        left = self.ring.readable_samples
+        if self._stop or (self._ends and left <= self.fade_samples):
             return self._become_ending()
+        if at_border and (self._ends or left >= self.start_samples // 2):
+            return self._resume()
         return self._loop_into(out)
 
     def _loop_into(self, out: np.ndarray) -> int:

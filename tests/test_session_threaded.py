@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.session.session_log import read_log
 from lmdm_adapter.session.threaded import ThreadedSession
+from tests.models import tiny_live
 from tests.session_makers import FACTS, NoiseMaker, noise_engine, played
 
 
@@ -52,3 +56,12 @@ def test_a_full_disk_ends_the_recording_and_not_the_music() -> None:
     with pytest.raises(LmdmError, match="no space left"), ThreadedSession(engine, write=write) as session:
         time.sleep(0.15)
         assert session.running and engine.blocks > 0
+
+
+def test_the_example_of_the_docs_runs(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (root / "docs" / "session.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(example, names := {"live": tiny_live()})
+    log = read_log(Path("take-1", "log.jsonl"))
+    assert log.header["seed"] == 7 and log.of("end") and not log.of("failure") and names["engine"].failure is None

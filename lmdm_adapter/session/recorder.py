@@ -47,7 +47,6 @@ class Recorder:
         self._files = {name: self._file(name, facts) for name in names}
         self._work = np.empty((WORK_SAMPLES, facts.channels), np.float32)
         self._lost = dict.fromkeys(names, 0)
-        self._played_samples = 0
 
     def begin(self, engine: Engine, *, seed: int) -> None:
         """Write the log's first line. Before the first block."""
@@ -72,7 +71,8 @@ class Recorder:
     def close(self, engine: Engine) -> None:
         """Write what is left, and the log's last line."""
         self.write(engine.noted())
-        self._line({"kind": "end", "sample": engine.player.sample, "blocks": engine.blocks})
+        played = self._files["played"].samples_written
+        self._line({"kind": "end", "sample": played, "blocks": engine.blocks})
         for file in (self._log, *self._files.values()):
             file.close()
 

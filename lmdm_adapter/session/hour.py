@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import time
@@ -25,7 +26,7 @@ from lmdm_adapter.session.simulation import ComputeTimes, Device, Simulation, To
 log = logging.getLogger(__name__)
 
 FACTS = Facts(sample_rate=44100, channels=2, frame_samples=2048, block_frames=10)
-LARGEST_GROWTH_BYTES = 256 * 1024
+LARGEST_GROWTH_BYTES = 64 * 1024
 MEASURES = 10
 
 
@@ -92,6 +93,7 @@ def _run(simulation: Simulation, seconds: float) -> list[int]:
     try:
         for _ in range(MEASURES):
             simulation.run(seconds / MEASURES)
+            gc.collect()
             memory.append(tracemalloc.get_traced_memory()[0])
             log.info("%.0f s played, %.2f MiB held", simulation.clock.now(), memory[-1] / 2**20)
     finally:

@@ -1,1 +1,1 @@
-"""Playing in real time: takes, and the engine to come."""
+"""Playing in real time: takes, and sessions with their threads, clocks and recordings."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lmdm_adapter.network.model import Network
-from lmdm_adapter.network.text import T5Conditioner, TextEncoder, load_text_encoder
+from lmdm_adapter.network.text import TextEncoder, load_text_encoder, text_conditioners
 
 REMEMBERED_PROMPTS = 4096
 
@@ -55,19 +55,9 @@ def remember_prompts(network: Network) -> None:
     Raises LmdmError where one cannot be loaded: a run says so before it begins.
     """
     loaded: dict[tuple[str, torch.dtype], TextEncoder] = {}
-    for conditioner in _text_conditioners(network):
+    for conditioner in text_conditioners(network):
         key = (conditioner.t5_model_name, conditioner.dtype)
         if conditioner.encoder is None and key not in loaded:
             loaded[key] = load_text_encoder(conditioner.t5_model_name, dtype=conditioner.dtype)
         plain = conditioner.encoder or loaded[key]
         conditioner.encoder = RememberingEncoder(plain.tokenizer, plain.model)
-
-
-def lend_text_encoders(network: Network, copied: Network) -> None:
-    """Let a copy of `network` use its text encoders, which are in no state dict and slow to load."""
-    for own, other in zip(_text_conditioners(network), _text_conditioners(copied), strict=True):
-        other.encoder = own.encoder
-
-
-def _text_conditioners(network: Network) -> list[T5Conditioner]:
-    return [module for module in network.conditioners.modules() if isinstance(module, T5Conditioner)]

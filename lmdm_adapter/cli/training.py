@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import MISSING, Field, asdict, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -16,15 +17,17 @@ from lmdm_adapter.training.loop import Trained
 from lmdm_adapter.training.processes import disconnect, is_first_process
 
 
-def run_recipe(name: str, config_path: Path) -> bool:
+def run_recipe(name: str, config_path: Path, *, overrides: Mapping[str, Any]) -> bool:
     """Run the recipe `name` with the settings in a JSON file; False when it was stopped before its end.
 
-    Raises LmdmError for a file that cannot be read, unknown settings, and whatever the recipe refuses.
+    `overrides` are settings that take the place of those in the file. Raises LmdmError for a file that cannot be read,
+    unknown settings, and whatever the recipe refuses.
     """
     logging.basicConfig(level=logging.INFO if is_first_process() else logging.WARNING, format="%(message)s")
     recipe = _recipe(name)
     try:
-        result = recipe.run(read_config(_config_class(recipe), config_path))
+        config = replace(read_config(_config_class(recipe), config_path), **overrides)
+        result = recipe.run(config)
     finally:
         disconnect()
     return not isinstance(result, Trained) or result.finished

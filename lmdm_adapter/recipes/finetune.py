@@ -13,7 +13,7 @@ Stop it with Ctrl-C or SIGTERM and start it again: it goes on bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from torch import Tensor
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.checkpoint import read_checkpoint
 from lmdm_adapter.codec import Codec
-from lmdm_adapter.conversion import convert_checkpoint, is_live, live_from_checkpoint
+from lmdm_adapter.controls.declared import FrameControls
+from lmdm_adapter.conversion import convert_checkpoint, is_live, live_from_checkpoint, with_controls
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.loading import locate
@@ -31,6 +32,8 @@ from lmdm_adapter.spec import BlockSpec, Sampling
 from lmdm_adapter.training.clips import LatentCrops
 from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
+from lmdm_adapter.training.control_crops import ControlConfig, ControlCrops, require_held
+from lmdm_adapter.training.control_source import SOURCES, SourceMaker, declared_by, sources_of
 from lmdm_adapter.training.data import Data, crops_of
 from lmdm_adapter.training.draws import numpy_draws
 from lmdm_adapter.training.drops import block_lengths, longest_frames
@@ -61,8 +64,10 @@ class FinetuneRecipe:
     `base` is an offline checkpoint in a host's format, or a live model of the same `spec` to go on from; `data` is
     as in the base recipe.
     `blocks` is the length of a training sequence of a block-causal model; one of an encoder-decoder model is always one
-    block and its context. `sampling` is how the saved model plays unless it is told otherwise. `lora` of rank 0 trains
-    all weights but the codec's. `checkpointed` computes activations twice instead of keeping them.
+    block and its context. `controls` names frame controls, or groups such as "accompaniment", that the model gets if it
+    has none of that name, and `control_draws` says how they vary. `sampling` is how the saved model plays unless it is
+    told otherwise. `lora` of rank 0 trains all weights but the codec's. `checkpointed` computes activations twice
+    instead of keeping them.
     """
 
     output: str
@@ -76,6 +81,8 @@ class FinetuneRecipe:
     example_prompt: str = "124 BPM, A minor, house"
     example_seconds: float = 12.0
     flow: FlowConfig = field(default_factory=FlowConfig)
+    controls: tuple[str, ...] = ()
+    control_draws: ControlConfig = ControlConfig()
     lora: LoraConfig = LoraConfig()
     checkpointed: bool = False
     loop: LoopConfig = LoopConfig(
@@ -96,8 +103,13 @@ class FinetuneRecipe:
         return self.blocks if self.spec.regime == "block-causal" else self.spec.context_blocks + 1
 
 
-def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
-    """Train from the base or the last checkpoint to the end, a stop request, or step `stop_after`."""
+def run(
+    config: FinetuneRecipe, *, stop_after: int | None = None, sources: Mapping[str, SourceMaker] = SOURCES
+) -> Trained:
+    """Train from the base or the last checkpoint to the end, a stop request, or step `stop_after`.
+
+    `sources` make the features that `controls` name, by their group.
+    """
     require_accelerate()
     if config.lora.rank:
         require_peft()
@@ -106,6 +118,9 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
         raise LmdmError(f"The run would overwrite its own base {config.base}; give it another output.")
     live = starting_point(config.base, config.spec)
     require_flow(live.network)
+    made = sources_of(config.controls, live.codec, sources)
+    wanted = declared_by(config.controls, made, latent_channels=live.network.config.dit.io_channels)
+    live = with_missing(live, wanted)
     live = replace(live, network=learning(rebuilt(live.network), config))
     remember_prompts(live.network)
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
@@ -114,19 +129,27 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
         if first:
             write_json(output / "recipe.json", config)
         crops, held_out = crops_of(
-            config.data, codec, batch_size=config.batch_size, seed=config.seed, longest_frames=longest
+            config.data, codec, batch_size=config.batch_size, seed=config.seed, longest_frames=longest, sources=made
         )
+    require_held(crops.clips, wanted)
     objective = OBJECTIVES[config.spec.regime](
         live.network, config.flow, spec=config.spec, seconds=live.window_seconds, checkpointed=config.checkpointed
     )
 
+    def controlled(plain: LatentCrops) -> ControlCrops:
+        return ControlCrops(
+            plain, live.network.config.dit.further_controls, config.control_draws, sources=made,
+            block_frames=config.spec.block_frames, frame_rate_hz=codec.frame_rate_hz,
+        )  # fmt: skip
+
     def validate(average: dict[str, Tensor], step: int) -> dict[str, float]:
         _save(config, live, average, step)
-        return held_out_loss(objective, average, batches(config, held_out))
+        return held_out_loss(objective, average, batches(config, controlled(held_out)))
 
     trained = train(
-        objective, batches(config, crops), config=config.loop, folder=output, title="finetune", validate=validate,
-        sample=lambda average, step: _example(config, _averaged(config, live, average, step)), stop_after=stop_after,
+        objective, batches(config, controlled(crops)), config=config.loop, folder=output, title="finetune",
+        sample=lambda average, step: _example(config, _averaged(config, live, average, step)), validate=validate,
+        stop_after=stop_after,
     )  # fmt: skip
     if trained.finished and trained.is_main:
         _save(config, live, trained.average, trained.step)
@@ -152,15 +175,22 @@ def learning(network: Network, config: FinetuneRecipe) -> Network:
     return add_adapters(network, config.lora, seed=config.seed) if config.lora.rank else set_trainable(network)
 
 
-def batches(config: FinetuneRecipe, crops: LatentCrops) -> Callable[[int], Batch]:
-    """Batches of an objective on blocks: latents `b c n`, prompts, block lengths that add up to n, and no controls."""
+def with_missing(live: LiveModel, controls: FrameControls) -> LiveModel:
+    """The model with those of the frame controls that it does not have yet."""
+    missing = tuple(pair for pair in controls if pair not in live.section.frame_controls)
+    return with_controls(live, missing) if missing else live
+
+
+def batches(config: FinetuneRecipe, crops: ControlCrops) -> Callable[[int], Batch]:
+    """Batches of an objective on blocks: latents `b c n`, prompts, block lengths that add up to n, controls `b e n`."""
 
     def batch(step: int) -> Batch:
         lengths = block_lengths(
             config.sequence_blocks, block_frames=config.spec.block_frames, drops=config.flow.drops,
             draws=numpy_draws(config.seed, step, "block lengths"),
         )  # fmt: skip
-        return (*crops.batch(step, sum(lengths)), lengths, None)
+        rows = crops.batch(step, sum(lengths))
+        return rows.latents, rows.prompts, lengths, rows.controls
 
     return batch
 

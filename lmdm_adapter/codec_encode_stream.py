@@ -49,9 +49,7 @@ def hold_back_frames(codec: Codec) -> int:
     return encoder_hold_back_frames(codec.autoencoder.config)
 
 
-def start(
-    codec: Codec, *, batch: int = 1, look_ahead_frames: int | None = None, hop_frames: int = 1
-) -> EncoderState:
+def start(codec: Codec, *, batch: int = 1, look_ahead_frames: int | None = None, hop_frames: int = 1) -> EncoderState:
     """The state before the first sample of a stream of `batch` rows.
 
     `look_ahead_frames` is how many frames latents lag behind audio: None, or `hold_back_frames`, is exact mode. Larger
@@ -97,9 +95,7 @@ def flush(codec: Codec, state: EncoderState) -> tuple[Tensor, EncoderState]:
     latents = _no_latents(codec, rows)
     if state.frames_in or samples:
         latents, _ = _encoded(codec, state, padded, ended=True)
-    return latents, start(
-        codec, batch=rows, look_ahead_frames=state.look_ahead_frames, hop_frames=state.hop_frames
-    )
+    return latents, start(codec, batch=rows, look_ahead_frames=state.look_ahead_frames, hop_frames=state.hop_frames)
 
 
 def _no_latents(codec: Codec, rows: int) -> Tensor:

@@ -43,7 +43,7 @@ def calibrated_look_ahead_frames(
 def encode_residual_db(codec: Codec, audio: Tensor, *, look_ahead_frames: int, hop_frames: int = 1) -> float:
     """Largest distance of the streamed latents of `audio` (`b ch s`) from the one-shot encode, in dB of its peak.
 
-    Every latent leaves `look_ahead_frames` after its audio, the last ones excepted. Never below -200 dB.
+    Every latent leaves `look_ahead_frames` after its audio, or up to a hop later. Never below -200 dB.
     Raises LmdmError as `codec_encode_stream.start` and `Codec.encode` do.
     """
     exact = codec.encode(audio)

@@ -301,6 +301,14 @@ def test_fine_tuning_adds_frame_controls_and_trains_them(chain: Path, tmp_path: 
     assert (columns.abs().amax(dim=0) > 0).all(), "every new column learned"
     again = replace(recipe, output=str(tmp_path / "again"), base=str(tmp_path / "run" / "model"))
     assert finetune.run(again, sources={"sketch": maker}, stop_after=1).step == 1
+    post = replace(
+        arc_recipe(chain), output=str(tmp_path / "post"), student=again.base, data=data, loop=loop(3),
+        arc=ArcConfig(sampling=lmdm.Sampling(steps=2), rollout_blocks=3, contrastive_controls=1.0, reconstruction=0.1),
+    )  # fmt: skip
+    assert arc_forcing.run(post, sources={"sketch": maker}).finished
+    trained = lmdm.load(tmp_path / "post" / "model")
+    moved = trained.network.dit.to_input_add_embed.weight[:, 5:] - columns
+    assert trained.section.frame_controls == live.section.frame_controls and (moved.abs().amax(dim=0) > 0).all()
     with pytest.raises(lmdm.LmdmError, match="None of .* has the frame control 'accompaniment_mask'"):
         finetune.run(replace(recipe, data=base_recipe(chain).data, controls=("accompaniment",)))
     with pytest.raises(lmdm.LmdmError, match="no frame control 'sketch'"):

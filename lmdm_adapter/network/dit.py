@@ -193,9 +193,15 @@ class DiT(nn.Module):
     def offline_hidden(
         self, x: Tensor, t: Tensor, *, prompt: Sequence[KeysValues] | None, global_cond: Tensor | None,
         given: Tensor | None = None, layers: int | None = None, checkpointed: bool = False,
+        added: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        """Hidden states of the frames in the offline pass, `b n d`, after `layers` layers or all of them."""
-        tokens = torch.cat([self.prefix_token(t, global_cond), self.noisy_tokens(x, given)], dim=1)
+        """Hidden states of the frames in the offline pass, `b n d`, after `layers` layers or all of them.
+
+        `added` (`b n d`) is added to the frames' tokens.
+        """
+        frames = self.noisy_tokens(x, given)
+        frames = frames if added is None else frames + added
+        tokens = torch.cat([self.prefix_token(t, global_cond), frames], dim=1)
         rotation = self.transformer.rotary_pos_emb(torch.arange(tokens.shape[1], device=x.device))
 
         def attend(_layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -29,12 +29,11 @@ from lmdm_adapter.live import LiveModel
 from lmdm_adapter.loading import locate
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.spec import BlockSpec, Sampling
-from lmdm_adapter.training.clips import LatentCrops
 from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
-from lmdm_adapter.training.control_crops import ControlConfig, ControlCrops, require_held
+from lmdm_adapter.training.control_crops import ControlConfig, ControlCrops, controlled_crops_of, require_held
 from lmdm_adapter.training.control_source import SOURCES, SourceMaker, declared_by, sources_of
-from lmdm_adapter.training.data import Data, crops_of
+from lmdm_adapter.training.data import Data
 from lmdm_adapter.training.draws import numpy_draws
 from lmdm_adapter.training.drops import block_lengths, longest_frames
 from lmdm_adapter.training.example import streamed_example
@@ -118,7 +117,8 @@ def run(
         raise LmdmError(f"The run would overwrite its own base {config.base}; give it another output.")
     live = starting_point(config.base, config.spec)
     require_flow(live.network)
-    made = sources_of(config.controls, live.codec, sources)
+    own = [name for name, _ in live.network.config.dit.further_controls]
+    made = sources_of([*config.controls, *own], live.codec, sources)
     wanted = declared_by(config.controls, made, latent_channels=live.network.config.dit.io_channels)
     live = with_missing(live, wanted)
     live = replace(live, network=learning(rebuilt(live.network), config))
@@ -128,26 +128,22 @@ def run(
     with main_first(config.loop) as first:
         if first:
             write_json(output / "recipe.json", config)
-        crops, held_out = crops_of(
-            config.data, codec, batch_size=config.batch_size, seed=config.seed, longest_frames=longest, sources=made
-        )
-    require_held(crops.clips, wanted)
+        crops, held_out = controlled_crops_of(
+            config.data, codec, live.network.config.dit.further_controls, config.control_draws, sources=made,
+            batch_size=config.batch_size, seed=config.seed, longest_frames=longest,
+            block_frames=config.spec.block_frames,
+        )  # fmt: skip
+    require_held(crops.crops.clips, wanted)
     objective = OBJECTIVES[config.spec.regime](
         live.network, config.flow, spec=config.spec, seconds=live.window_seconds, checkpointed=config.checkpointed
     )
 
-    def controlled(plain: LatentCrops) -> ControlCrops:
-        return ControlCrops(
-            plain, live.network.config.dit.further_controls, config.control_draws, sources=made,
-            block_frames=config.spec.block_frames, frame_rate_hz=codec.frame_rate_hz,
-        )  # fmt: skip
-
     def validate(average: dict[str, Tensor], step: int) -> dict[str, float]:
         _save(config, live, average, step)
-        return held_out_loss(objective, average, batches(config, controlled(held_out)))
+        return held_out_loss(objective, average, batches(config, held_out))
 
     trained = train(
-        objective, batches(config, controlled(crops)), config=config.loop, folder=output, title="finetune",
+        objective, batches(config, crops), config=config.loop, folder=output, title="finetune",
         sample=lambda average, step: _example(config, _averaged(config, live, average, step)), validate=validate,
         stop_after=stop_after,
     )  # fmt: skip

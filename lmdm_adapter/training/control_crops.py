@@ -13,12 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lmdm_adapter.codec import Codec
 from lmdm_adapter.controls.accompaniment import LATENTS, Heard, accompaniment, lag_frames_of
 from lmdm_adapter.controls.declared import ACCOMPANIMENT, FrameControls
 from lmdm_adapter.controls.frames import packed_controls
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.training.clips import Clip, Crop, LatentCrops
 from lmdm_adapter.training.control_source import ControlSource
+from lmdm_adapter.training.data import Data, crops_of
 from lmdm_adapter.training.draws import numpy_draws
 
 
@@ -69,6 +71,11 @@ class ControlCrops:
     ) -> None:  # fmt: skip
         self.crops, self.declared, self.config = crops, tuple(frame_controls), config
         self.block_frames, self.frame_rate_hz, self.sources = block_frames, frame_rate_hz, tuple(sources)
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a batch."""
+        return self.crops.batch_size
 
     def batch(self, step: int, frames: int) -> ControlledLatents:
         """The crops of one step. Raises LmdmError as `LatentCrops.batch` does."""
@@ -125,6 +132,23 @@ class ControlCrops:
         is_late = fate < self.config.no_accompaniment + self.config.late_accompaniment
         origin = crop.first_frame + late if is_late else 0
         return Heard(latents[:, origin:].float(), origin, origin)
+
+
+def controlled_crops_of(
+    data: Data, codec: Codec, frame_controls: FrameControls, config: ControlConfig, *, batch_size: int, seed: int,
+    longest_frames: int, block_frames: int, sources: Sequence[ControlSource],
+) -> tuple[ControlCrops, ControlCrops]:  # fmt: skip
+    """`crops_of` with frame controls, to train on and held out. Raises LmdmError as it does."""
+    train, held_out = (
+        ControlCrops(
+            crops, frame_controls, config, block_frames=block_frames, frame_rate_hz=codec.frame_rate_hz,
+            sources=sources,
+        )
+        for crops in crops_of(
+            data, codec, batch_size=batch_size, seed=seed, longest_frames=longest_frames, sources=sources
+        )
+    )  # fmt: skip
+    return train, held_out
 
 
 def require_held(clips: Sequence[Clip], frame_controls: FrameControls) -> None:

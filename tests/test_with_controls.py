@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 import lmdm_adapter as lmdm
 from lmdm_adapter import LmdmError, with_controls
+from lmdm_adapter.checkpoint import Checkpoint, read_checkpoint
 from lmdm_adapter.controls.declared import accompaniment_controls, named
+from lmdm_adapter.conversion import live_from_checkpoint
+from lmdm_adapter.hosts.reference import reference_config
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.loading import place
 from lmdm_adapter.network.control_projection import ControlProjection
 from lmdm_adapter.network.encoder_decoder import window_velocity
+from lmdm_adapter.network.model import Network
 from lmdm_adapter.network.parallel import parallel_velocity
 from tests.models import LATENT_CHANNELS, SPEC, controlled_live, tiny_live, tiny_offline
+from tests.test_reference_vectors import VECTORS_BESIDE
 from tests.toy import draw
 
 ACCOMPANIMENT = accompaniment_controls(LATENT_CHANNELS)
@@ -154,3 +161,20 @@ def test_groups_stand_for_their_controls() -> None:
     assert named(("accompaniment_lag",), known) == (("accompaniment_lag", 1),)
     with pytest.raises(LmdmError, match="no frame control 'sketc'"):
         named(("sketc",), known)
+
+
+def test_a_model_in_the_references_format_gets_controls_too(tmp_path: Path) -> None:
+    folder = VECTORS_BESIDE / "reference_accompaniment"
+    config, tensors = json.loads((folder / "model_config.json").read_text()), load_file(folder / "model.safetensors")
+    whole = Network(reference_config(config)).state_dict()  # the vectors come without conditioners
+    given = live_from_checkpoint(Checkpoint(config, {**whole, **tensors}, {}, folder))
+    wider = with_controls(given, SKETCH)
+    wider.save(tmp_path / "wider")
+    loaded = live_from_checkpoint(read_checkpoint(tmp_path / "wider"))
+    assert loaded.section.frame_controls == (*given.section.frame_controls, *SKETCH)
+    clean = draw(1, given.network.dit.config.io_channels, 12)
+    own = draw(1, given.network.dit.config.extra_control_channels, 12, seed=1)
+    more = torch.cat([own, draw(1, 7, 12, seed=2)], dim=1)
+    tokens = given.network.dit.context_tokens(clean, own)
+    assert torch.equal(tokens, loaded.network.dit.context_tokens(clean, more))
+    assert not torch.equal(tokens, given.network.dit.context_tokens(clean, None))

@@ -102,7 +102,7 @@ class ControlCrops:
     def _row(self, crop: Crop, frames: int, draws: np.random.Generator) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Controls by name, with the accompaniment at a lag that is drawn, and at lag 0."""
         lag_frames, heard = self._lag_frames(draws), self._heard(crop, frames, draws)
-        features = self._features(crop, draws)  # the last to draw: how it is loosened moves nothing else
+        features = self._features(crop, draws)  # the last to draw, loosening last of all: it moves nothing else
         late, aligned = ({}, {}) if heard is None else (
             accompaniment(heard, crop.first_frame, frames, lag_frames=lag, frame_rate_hz=self.frame_rate_hz)
             for lag in (lag_frames, 0)
@@ -111,12 +111,12 @@ class ControlCrops:
 
     def _features(self, crop: Crop, draws: np.random.Generator) -> dict[str, Tensor]:
         """All controls but the accompaniment, made looser, each of them left out now and then."""
+        names = [name for name, _ in self.declared if name not in ACCOMPANIMENT]
+        fates = dict(zip(names, draws.random(len(names)), strict=True))
         features = {name: value for name, value in crop.piece.controls.items() if name not in ACCOMPANIMENT}
         for source in self.sources:
             if source.loosen is not None:
                 features.update(source.loosen(features, draws))
-        names = [name for name, _ in self.declared if name not in ACCOMPANIMENT]
-        fates = dict(zip(names, draws.random(len(names)), strict=True))
         return {name: features[name] for name in names if name in features and fates[name] >= self.config.no_feature}
 
     def _lag_frames(self, draws: np.random.Generator) -> int:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lmdm_adapter.audio import Audio as Audio
     from lmdm_adapter.controls import Controls as Controls
+    from lmdm_adapter.controls import Gains as Gains
     from lmdm_adapter.conversion import convert as convert
+    from lmdm_adapter.conversion import with_controls as with_controls
     from lmdm_adapter.errors import LmdmError as LmdmError
     from lmdm_adapter.live import LiveModel as LiveModel
     from lmdm_adapter.loading import load as load
@@ -19,11 +21,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Audio": "audio", "BlockSpec": "spec", "Controls": "controls", "LiveModel": "live", "LmdmError": "errors",
-    "Sampling": "spec", "StreamState": "state", "convert": "conversion", "load": "loading",
+    "Audio": "audio", "BlockSpec": "spec", "Controls": "controls", "Gains": "controls", "LiveModel": "live",
+    "LmdmError": "errors", "Sampling": "spec", "StreamState": "state", "convert": "conversion", "load": "loading",
+    "with_controls": "conversion",
 }  # fmt: skip
 
-__all__ = ["Audio", "BlockSpec", "Controls", "LiveModel", "LmdmError", "Sampling", "StreamState", "convert", "load"]
+__all__ = [
+    "Audio", "BlockSpec", "Controls", "Gains", "LiveModel", "LmdmError", "Sampling", "StreamState", "convert", "load",
+    "with_controls",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

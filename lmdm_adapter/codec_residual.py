@@ -1,4 +1,4 @@
-"""What low-latency decoding costs: its distance from the exact decode, and the least look-ahead that keeps it small."""
+"""What low-latency decoding and encoding cost: their distance from the exact ones, and the least look-ahead for it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from lmdm_adapter import codec_encode_stream
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.codec_stream import decode_step, flush, start
 from lmdm_adapter.errors import LmdmError
@@ -37,6 +38,20 @@ def calibrated_look_ahead_frames(
     while look_ahead and _residual_db(codec, latents, exact, look_ahead - 1, block_frames) <= target_db:
         look_ahead -= 1
     return look_ahead
+
+
+def encode_residual_db(codec: Codec, audio: Tensor, *, look_ahead_frames: int, hop_frames: int = 1) -> float:
+    """Largest distance of the streamed latents of `audio` (`b ch s`) from the one-shot encode, in dB of its peak.
+
+    Every latent leaves `look_ahead_frames` after its audio, or up to a hop later. Never below -200 dB.
+    Raises LmdmError as `codec_encode_stream.start` and `Codec.encode` do.
+    """
+    exact = codec.encode(audio)
+    state = codec_encode_stream.start(
+        codec, batch=len(audio), look_ahead_frames=look_ahead_frames, hop_frames=hop_frames
+    )
+    latents, _ = codec_encode_stream.encode_step(codec, state, audio)
+    return _db(latents - exact[..., : latents.shape[-1]], exact)
 
 
 def _residual_db(codec: Codec, latents: Tensor, exact: Tensor, look_ahead_frames: int, block_frames: int) -> float:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lmdm_adapter.checkpoint import Checkpoint, read_checkpoint
+from lmdm_adapter.controls.declared import FrameControls, require_addable
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.hosts.generation import refuse_other_generations
 from lmdm_adapter.hosts.host_object import host_tensors, is_host_object, lend_text_encoders, network_config_of
@@ -19,6 +20,7 @@ from lmdm_adapter.hosts.stable_audio_tools import network_config
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.network.dit import DiT
 from lmdm_adapter.network.model import CONTROL_PROJECTION, Network, NetworkConfig, build
+from lmdm_adapter.network.text import share_text_encoders
 from lmdm_adapter.section import LmdmSection, context_controls
 from lmdm_adapter.spec import BlockSpec, Regime, Sampling
 
@@ -116,6 +118,28 @@ def context_projection(dit: DiT) -> Tensor:
     return torch.cat([mask, noisy + given], dim=1)
 
 
+def with_controls(live: LiveModel, controls: FrameControls) -> LiveModel:
+    """The same model with further frame controls, e.g. (("accompaniment_mask", 1), ...): names and channels.
+
+    They are zero columns at the end of the one projection, so it plays what it played, bit for bit, until they are
+    trained; all other tensors are shared. Raises LmdmError for a model that was not converted, and for a control that
+    exists or stands out of its order.
+    """
+    network = live.network
+    present = network.config.dit.frame_controls
+    if not present:
+        raise LmdmError("Frame controls need the projection of a converted model; convert this one to blocks first.")
+    require_addable(present, controls)
+    declared = (*present, *((name, channels) for name, channels in controls))
+    weight = network.dit.to_input_add_embed.weight.detach()
+    fresh = weight.new_zeros(weight.shape[0], sum(channels for _, channels in controls))
+    tensors = {**network.state_dict(), PROJECTION_WEIGHT: torch.cat([weight, fresh], dim=1)}
+    config = replace(network.config, dit=replace(network.config.dit, frame_controls=declared))
+    wider = build(config, tensors)
+    share_text_encoders(network, wider)
+    return LiveModel(wider, replace(live.section, frame_controls=declared), live.host_config)
+
+
 def live_from_checkpoint(checkpoint: Checkpoint, *, regime: Regime | None = None) -> LiveModel:
     """The live model in a checkpoint: a converted one, or one in the reference's format; `regime` None is its own.
 
@@ -143,6 +167,7 @@ def _live_from_reference(checkpoint: Checkpoint, regime: Regime | None) -> LiveM
     section = LmdmSection(reference_spec(config, regime=trained), frame_controls=network.dit.frame_controls)
     if "lmdm" in config:
         section = LmdmSection.read(config)
+        network = replace(network, dit=replace(network.dit, frame_controls=section.frame_controls))
     live = LiveModel(build(network, tensors), section, host_config=config)
     return live if regime is None else live.with_regime(regime)
 

@@ -14,7 +14,8 @@ from lmdm_adapter import codec_stream
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.checkpoint import write_checkpoint
 from lmdm_adapter.codec import Codec
-from lmdm_adapter.controls import Controls, condition
+from lmdm_adapter.controls import Controls, Gains, condition
+from lmdm_adapter.controls.frames import UNITY, ControlSource, GivenControls, packed_controls
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.hosts.reference import is_reference, reference_spec
 from lmdm_adapter.network.dit import DiT
@@ -30,6 +31,10 @@ from lmdm_adapter.state_file import model_digest, read_state, state_bytes, write
 from lmdm_adapter.state_fit import require_finite, require_fit
 
 PROMPTS_KEPT = 16
+
+
+def _nothing(first_frame: int, frames: int) -> None:
+    """The source of frame controls of a stream without any."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,19 +101,26 @@ class LiveModel:
         return begin(latents, seeds=(seed,), spec=self.spec, codec=decoder)
 
     def step(
-        self, state: StreamState, prompt: str | Controls, *, sampling: Sampling | None = None, frames: int | None = None
-    ) -> tuple[Audio, StreamState]:
+        self, state: StreamState, prompt: str | Controls, *, sampling: Sampling | None = None,
+        frames: int | None = None, frame_controls: GivenControls | None = None, gains: Gains = UNITY,
+    ) -> tuple[Audio, StreamState]:  # fmt: skip
         """Play one block: the audio that is ready, and the state after it. `state` stays as it was.
 
-        Audio lags latents by the codec's look-ahead, so the first pieces are shorter than a block. Raises LmdmError
-        for a state that this model cannot have made.
+        `frame_controls` are arrays `(channels, frames)` by name, as many of the model's as there are; the others are
+        not there. `gains` say how much of each enters. Audio lags latents by the codec's look-ahead, so the first
+        pieces are shorter than a block. Raises LmdmError for a state that this model cannot have made, and for frame
+        controls that it does not have, or of another shape than the block.
         """
         sampling = sampling or self.sampling
         require_fit(state, self.network.dit.config, self.codec)
         with torch.inference_mode():
             told = self._told_of(Controls.of(prompt), sampling.guidance)
+            controls = packed_controls(
+                frame_controls, self.network.dit.config.further_controls, rows=len(state.seeds),
+                frames=self.spec.block_frames if frames is None else frames, gains=gains, device=self.device,
+            )  # fmt: skip
             latents, state = next_block(
-                self.engine, state, told, spec=self.spec, sampling=sampling, frames=frames
+                self.engine, state, told, spec=self.spec, sampling=sampling, frames=frames, controls=controls
             )
             audio, decoder = codec_stream.decode_step(self.codec, state.codec, latents.to(self.codec.dtype))
         return Audio(audio[0].float().cpu().numpy(), self.codec.sample_rate), replace(state, codec=decoder)
@@ -116,22 +128,26 @@ class LiveModel:
     def stream(
         self, prompt: str | Controls, seconds: float | None = None, *, seed: int = 0, prime: Audio | None = None,
         sampling: Sampling | None = None, look_ahead_frames: int | None = None,
+        frame_controls: ControlSource | None = None, gains: Gains = UNITY,
     ) -> Iterator[Audio]:  # fmt: skip
         """Endless music, or exactly the first `seconds` of it, one piece per block.
 
-        Generates past the end by the codec's hold-back, then cuts. Raises LmdmError for a length that is not positive.
+        Generates past the end by the codec's hold-back, then cuts. `frame_controls(first_frame, frames)` is asked for
+        those of every block (see `step`). Raises LmdmError for a length that is not positive.
         """
         if seconds is not None and not 0 < seconds < float("inf"):
             raise LmdmError(f"A stream needs a positive, finite number of seconds, got {seconds}.")
         state = self.start(seed, prime=prime, look_ahead_frames=look_ahead_frames)
         left = None if seconds is None else max(1, round(seconds * self.codec.sample_rate))
-        return self._pieces(state, prompt, left, sampling)
+        return self._pieces(state, prompt, left, sampling, frame_controls or _nothing, gains)
 
     def _pieces(
-        self, state: StreamState, prompt: str | Controls, left: int | None, sampling: Sampling | None
-    ) -> Iterator[Audio]:
+        self, state: StreamState, prompt: str | Controls, left: int | None, sampling: Sampling | None,
+        source: ControlSource, gains: Gains,
+    ) -> Iterator[Audio]:  # fmt: skip
         while left is None or left > 0:
-            audio, state = self.step(state, prompt, sampling=sampling)
+            given = source(state.frame_index, self.spec.block_frames)
+            audio, state = self.step(state, prompt, sampling=sampling, frame_controls=given, gains=gains)
             if left is not None:
                 audio = Audio(audio.samples[:, :left], audio.sample_rate)
                 left -= audio.samples.shape[1]

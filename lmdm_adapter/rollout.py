@@ -19,18 +19,26 @@ from lmdm_adapter.state import Block, StreamState
 from lmdm_adapter.told import Told as Told
 
 
-def begin(latents: Tensor | None, *, seeds: tuple[int, ...], spec: BlockSpec, codec: object = None) -> StreamState:
+def begin(
+    latents: Tensor | None, *, seeds: tuple[int, ...], spec: BlockSpec, codec: object = None,
+    controls: Tensor | None = None,
+) -> StreamState:  # fmt: skip
     """A stream's first state: cold, or primed with clean latents `b c n` whose newest whole blocks become context.
 
-    Raises LmdmError for primed latents shorter than a block.
+    `controls` are the frame controls `b e n` of these latents. Raises LmdmError for latents shorter than a block.
     """
     pending: tuple[Block, ...] = ()
     if latents is not None:
         count = min(latents.shape[-1] // spec.block_frames, spec.context_blocks)
         if count == 0:
             raise LmdmError(f"The prefix has {latents.shape[-1]} frames; it needs one block of {spec.block_frames}.")
-        parts = latents[..., -count * spec.block_frames :].split(spec.block_frames, dim=-1)
-        pending = tuple(Block(part.contiguous()) for part in parts)
+        newest = slice(-count * spec.block_frames, None)
+        parts = latents[..., newest].split(spec.block_frames, dim=-1)
+        own = [None] * count if controls is None else controls[..., newest].split(spec.block_frames, dim=-1)
+        pending = tuple(
+            Block(part.contiguous(), None if told is None else told.contiguous())
+            for part, told in zip(parts, own, strict=True)
+        )
     return StreamState(blocks=(), pending=pending, codec=codec, frame_index=0, block_index=0, seeds=seeds)
 
 

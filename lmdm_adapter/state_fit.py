@@ -36,6 +36,8 @@ def _require_block(block: Block, dit: DiTConfig, *, rows: int) -> None:
     shape = tuple(block.latents.shape)
     if len(shape) != 3 or shape[:2] != (rows, dit.io_channels):
         _refuse(f"a block has latents of shape {shape}, not ({rows}, {dit.io_channels}, frames)")
+    if block.controls is not None and tuple(block.controls.shape) != (rows, dit.extra_control_channels, shape[2]):
+        _refuse(f"a block has frame controls of shape {tuple(block.controls.shape)}")
     if block.keys_values is not None:
         layers, two, branches, heads, frames, width = block.keys_values.shape
         own = (dit.depth, 2, dit.num_heads, shape[2], dit.embed_dim // dit.num_heads)

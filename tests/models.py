@@ -5,6 +5,9 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+import torch
+
+from lmdm_adapter.conversion import with_controls
 from lmdm_adapter.hosts.stable_audio_tools import network_config
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.network.conditioners import ConditionerConfig
@@ -82,3 +85,14 @@ def tiny_offline(seed: int = 0, **diffusion: Any) -> tuple[Network, dict[str, An
     network = Network(section.extend(network_config(config)))
     randomise(network, seed)
     return network.requires_grad_(False).eval(), {**config, "lmdm": section.to_json()}
+
+
+def controlled_live(controls: tuple[tuple[str, int], ...], *, seed: int = 0, **settings: Any) -> LiveModel:
+    """A live model with further frame controls whose columns are drawn too, as if they were trained."""
+    live = with_controls(tiny_live(seed, **settings), controls)
+    weight = live.network.dit.to_input_add_embed.weight
+    added = sum(channels for _, channels in controls)
+    generator = torch.Generator().manual_seed(seed + 1)
+    with torch.no_grad():
+        weight[:, -added:] = torch.randn(weight.shape[0], added, generator=generator) / added**0.5
+    return live

@@ -34,24 +34,30 @@ REGIMES = ("block-causal", "encoder-decoder")
 
 
 def rolled(dit: DiT, spec: BlockSpec, *, cold: bool = False) -> Recording:
+    """A rollout, with frame controls if the model has some: as long as context and rolled blocks together."""
     context = None if cold else draw(ROWS, CHANNELS, spec.context_frames, seed=7)
+    extra, frames = dit.config.extra_control_channels, sum(LENGTHS) + (0 if cold else spec.context_frames)
     return recorded_rollout(
         dit, context, conditioning(ROWS), spec=spec, sampling=SAMPLING, lengths_frames=LENGTHS, exit_steps=EXITS,
-        seeds=(3, 4),
+        seeds=(3, 4), controls=draw(ROWS, extra, frames, seed=8) if extra else None,
     )  # fmt: skip
 
 
 def played_literally(dit: DiT, recording: Recording, told: Conditioning, spec: BlockSpec) -> Tensor:
     """The rollout once more, block after block: commits inside the graph, block latents detached."""
-    ready, context = Told.of(dit, told, guidance=1.0), recording.context_frames
-    state = begin(recording.clean[..., :context] if context else None, seeds=(0,) * ROWS, spec=spec)
+    ready, context, controls = Told.of(dit, told, guidance=1.0), recording.context_frames, recording.controls
+    state = begin(
+        recording.clean[..., :context] if context else None, seeds=(0,) * ROWS, spec=spec,
+        controls=None if controls is None else controls[..., :context],
+    )  # fmt: skip
     out, start = [], 0
     for block, frames in enumerate(LENGTHS):
         noisy, t = recording.noisy[..., start : start + frames], float(recording.t[0, block])
-        heard = opened(dit, state, ready, Target(noisy, fused=False), spec=spec)
+        own = None if controls is None else controls[..., context + start : context + start + frames]
+        heard = opened(dit, state, ready, Target(noisy, own, fused=False), spec=spec)
         out.append(estimate(noisy, heard.velocity(noisy, t), t, dit.config.objective).denoised)
         clean = recording.clean[..., context + start : context + start + frames].detach()
-        state, start = replace(heard.state, pending=(Block(clean),)), start + frames
+        state, start = replace(heard.state, pending=(Block(clean, own),)), start + frames
     return torch.cat(out, dim=-1)
 
 
@@ -64,8 +70,10 @@ def gradients(dit: DiT, output: Tensor) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("cold", [False, True], ids=["primed", "cold"])
 @pytest.mark.parametrize("regime", REGIMES)
-def test_the_gradient_is_that_of_the_literal_rollout(regime: str, cold: bool) -> None:
-    spec, dit, told = replace(TOY_SPEC, regime=regime), toy_dit().requires_grad_(True), conditioning(ROWS)
+@pytest.mark.parametrize("extra_controls", [0, 3])
+def test_the_gradient_is_that_of_the_literal_rollout(extra_controls: int, regime: str, cold: bool) -> None:
+    spec, told = replace(TOY_SPEC, regime=regime), conditioning(ROWS)
+    dit = toy_dit(extra_controls=extra_controls).requires_grad_(True)
     recording = rolled(dit, spec, cold=cold)
     together = replayed(dit, recording, told, spec=spec)
     alone = played_literally(dit, recording, told, spec)
@@ -78,17 +86,23 @@ def test_the_gradient_is_that_of_the_literal_rollout(regime: str, cold: bool) ->
             continue
         assert value.abs().max() > 1e-6 * scale, f"{name} is used by the rollout, the context projection included"
         assert (own[name] - value).abs().max() < 1e-5 * value.abs().max() + 1e-7 * scale, name
+    if extra_controls:
+        assert own["to_input_add_embed.weight"][:, -extra_controls:].abs().amax(dim=0).min() > 1e-6 * scale
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_the_replay_is_the_rollout(regime: str) -> None:
-    spec, dit = replace(TOY_SPEC, regime=regime), toy_dit()
+@pytest.mark.parametrize("extra_controls", [0, 3])
+def test_the_replay_is_the_rollout(extra_controls: int, regime: str) -> None:
+    spec, dit = replace(TOY_SPEC, regime=regime), toy_dit(extra_controls=extra_controls)
     recording = rolled(dit, spec)
     rolled_part = recording.clean[..., recording.context_frames :]
     again = replayed(dit, recording, conditioning(ROWS), spec=spec)
     assert (again - rolled_part).abs().max() < 1e-5 * rolled_part.abs().max()
     other = replayed(dit, recording, conditioning(ROWS, seed=5), spec=spec)
     assert (other - rolled_part).abs().max() > 1e-3
+    if extra_controls:
+        shifted = recording._replace(controls=recording.controls.roll(1, dims=-1))
+        assert (replayed(dit, shifted, conditioning(ROWS), spec=spec) - rolled_part).abs().max() > 1e-3
 
 
 def test_the_context_path_alone_carries_gradient() -> None:
@@ -135,7 +149,7 @@ PROMPTS = ("house", "techno in a minor")
 def losses(
     target: ArcObjective, part: str = JUDGE, *, partners=("techno", "house"), prompts=PROMPTS
 ) -> dict[str, Tensor]:
-    return target(CLIP, prompts, partners, BLOCKS, 0, part)
+    return target(CLIP, prompts, partners, BLOCKS, None, None, 0, part)
 
 
 @pytest.mark.parametrize("part", [STUDENT, JUDGE])

@@ -67,6 +67,7 @@ def test_inspect_says_what_to_expect_of_a_live_model(tmp_path: Path) -> None:
     report = inspected(save_live(tmp_path / "live"), tmp_path)
     assert report["format"] == "live model" and report["spec"]["block_frames"] == 6
     assert report["block_seconds"] == pytest.approx(0.048) and report["context_seconds"] == pytest.approx(0.144)
+    assert report["frame_controls"] == {"context_mask": 1, "context_latents": 4}
     latency_frames = 6 + report["hold_back_frames"]
     assert report["algorithmic_latency_seconds"] == pytest.approx(latency_frames / 125)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from lmdm_adapter import recipes
 from lmdm_adapter.cli import app, errors
 from lmdm_adapter.cli.train import recipe_texts
 from lmdm_adapter.errors import LmdmError
-from tests.cli import lmdm, sentence
+from tests.cli import lmdm, save_offline, sentence
 
 COMMANDS = ["stream", "convert", "inspect", "train"]
 
@@ -110,3 +111,15 @@ def test_threads_wait_without_spinning(monkeypatch):
             monkeypatch.setenv("OMP_WAIT_POLICY", given)
         program.main()
         assert os.environ["OMP_WAIT_POLICY"] == expected
+
+
+def test_frame_controls_may_be_named_beside_the_config(tmp_path: Path) -> None:
+    """`--controls` takes the place of what the config says, spaces or not, and a wrong name is refused."""
+    base = save_offline(tmp_path / "base")
+    settings = {"output": str(tmp_path / "run"), "base": str(base), "data": {"kind": "latents", "folder": "none"},
+                "controls": ["accompaniment"]}  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps(settings))
+    asked = sentence("train", "finetune", "--config", tmp_path / "run.json", "--controls", "accompaniment, tuba")
+    assert "no frame control 'tuba' here; there is accompaniment_mask" in asked
+    assert "holds no finished latents" in sentence("train", "finetune", "--config", tmp_path / "run.json")
+    assert lmdm("train", "base", "--controls", "tuba").exit_code == 2, "a base has no frame controls"

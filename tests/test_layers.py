@@ -18,7 +18,8 @@ LAYERS = (
     (
         "loading", "live", "conversion", "checkpoint", "section", "hosted", "prime", "rollout", "regimes", "told",
         "state_file", "state_fit", "sound_file",
-        "codec", "codec_stream", "codec_residual", "controls", "pipeline", "host_request", "k_diffusion",
+        "codec", "codec_stream", "codec_encode_stream", "codec_residual", "controls", "pipeline", "host_request",
+        "k_diffusion",
     ),
     ("hosts",),
     ("network",),

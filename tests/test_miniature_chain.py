@@ -12,6 +12,8 @@ import torch
 
 import lmdm_adapter as lmdm
 from lmdm_adapter.checkpoint import MODEL_NAME, read_tensors
+from lmdm_adapter.codec import Codec
+from lmdm_adapter.controls.declared import accompaniment_controls
 from lmdm_adapter.network import transformer
 from lmdm_adapter.network.oobleck import OobleckConfig
 from lmdm_adapter.recipes import arc_forcing, base, codec, finetune
@@ -23,6 +25,7 @@ from lmdm_adapter.training import song_clips
 from lmdm_adapter.training.arc_objective import ArcConfig
 from lmdm_adapter.training.clips import LatentCrops
 from lmdm_adapter.training.codec_files import load_codec
+from lmdm_adapter.training.control_source import ControlSource
 from lmdm_adapter.training.data import SongData
 from lmdm_adapter.training.journal import read_log
 from lmdm_adapter.training.latent_judge import LatentJudgeConfig
@@ -277,3 +280,39 @@ def test_resumed_equals_uninterrupted(chain: Path, tmp_path: Path, run: object, 
     assert run(parts).finished  # type: ignore[operator]
     first, second = (read_tensors(Path(c.output) / "model" / MODEL_NAME) for c in (whole, parts))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_fine_tuning_adds_frame_controls_and_trains_them(chain: Path, tmp_path: Path) -> None:
+    """A base gets an accompaniment and a feature of its own; both learn, and the saved model has them."""
+    data = SongData(str(tmp_path / "latents"), None, 3, 2, 2.0, stems=("bass", "drums"))
+    size = (("sketch_loudness", 1),)
+
+    def maker(codec_: Codec) -> ControlSource:
+        frame = codec_.frame_samples
+        return ControlSource(size, lambda audio: {"sketch_loudness": np.abs(audio.samples[:, ::frame])})
+
+    recipe = replace(
+        finetune_recipe(chain), output=str(tmp_path / "run"), data=data, controls=("accompaniment", "sketch")
+    )
+    assert finetune.run(recipe, sources={"sketch": maker}).finished
+    live = lmdm.load(tmp_path / "run" / "model")
+    assert live.section.frame_controls[2:] == (*accompaniment_controls(4), *size)
+    columns = live.network.dit.to_input_add_embed.weight[:, 5:]
+    assert (columns.abs().amax(dim=0) > 0).all(), "every new column learned"
+    again = replace(recipe, output=str(tmp_path / "again"), base=str(tmp_path / "run" / "model"))
+    assert finetune.run(again, sources={"sketch": maker}, stop_after=1).step == 1
+    post = replace(
+        arc_recipe(chain), output=str(tmp_path / "post"), student=again.base, data=data, loop=loop(3),
+        arc=ArcConfig(sampling=lmdm.Sampling(steps=2), rollout_blocks=3, contrastive_controls=1.0, reconstruction=0.1),
+    )  # fmt: skip
+    assert arc_forcing.run(post, sources={"sketch": maker}).finished
+    trained = lmdm.load(tmp_path / "post" / "model")
+    moved = trained.network.dit.to_input_add_embed.weight[:, 5:] - columns
+    assert trained.section.frame_controls == live.section.frame_controls and (moved.abs().amax(dim=0) > 0).all()
+    with pytest.raises(lmdm.LmdmError, match="None of .* has the frame control 'accompaniment_mask'"):
+        finetune.run(replace(recipe, data=base_recipe(chain).data, controls=("accompaniment",)))
+    with pytest.raises(lmdm.LmdmError, match="no frame control 'sketch'"):
+        finetune.run(recipe)
+    silent = replace(data, folder=str(tmp_path / "silent"), held_out_songs=1)  # the first begins without either
+    with pytest.raises(lmdm.LmdmError, match="bass, drums sound in none"):
+        finetune.run(replace(recipe, data=silent, controls=("accompaniment",)))

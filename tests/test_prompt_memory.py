@@ -13,13 +13,13 @@ from lmdm_adapter.checkpoint import write_checkpoint
 from lmdm_adapter.hosts.stable_audio_tools import network_config
 from lmdm_adapter.network import text
 from lmdm_adapter.network.model import Network
-from lmdm_adapter.network.text import T5Conditioner, TextEncoder
+from lmdm_adapter.network.text import T5Conditioner, TextEncoder, share_text_encoders
 from lmdm_adapter.recipes.finetune import FinetuneRecipe, run
 from lmdm_adapter.training import prompt_memory
 from lmdm_adapter.training.data import RecordingData
 from lmdm_adapter.training.flow_objectives import rebuilt
 from lmdm_adapter.training.loop import LoopConfig
-from lmdm_adapter.training.prompt_memory import RememberingEncoder, lend_text_encoders, remember_prompts
+from lmdm_adapter.training.prompt_memory import RememberingEncoder, remember_prompts
 from lmdm_adapter.training.prompts import conditioning_of
 from tests.models import SPEC, host_config, tiny_offline
 from tests.randomise import randomise
@@ -153,7 +153,7 @@ def test_networks_without_t5_are_left_alone() -> None:
     network, _ = tiny_offline()
     before = dict(network.named_modules())
     remember_prompts(network)
-    lend_text_encoders(network, network)
+    share_text_encoders(network, network)
     assert dict(network.named_modules()) == before
 
 

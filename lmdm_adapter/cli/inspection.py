@@ -154,6 +154,7 @@ def _live_details(section: LmdmSection, codec: Codec | None) -> dict[str, Any]:
         "spec": spec.to_json(),
         "sampling": section.sampling.to_json(),
         "trained_steps": section.own_steps,
+        "frame_controls": dict(section.frame_controls),
     }
     if codec is None:
         return details

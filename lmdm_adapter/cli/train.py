@@ -22,7 +22,16 @@ ConfigOption = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--config", "-c", metavar="FILE", help="JSON file with the settings of the run."),
 ]
+ControlsOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--controls", metavar="NAMES",
+        help="Frame controls to train, e.g. accompaniment or sketch,accompaniment; in place of those in the config.",
+    ),
+]  # fmt: skip
 FieldsOption = Annotated[bool, typer.Option("--fields", help="List the settings with their defaults, and do no more.")]
+
+WITH_CONTROLS = {"finetune"}
 
 
 def recipe_texts() -> dict[str, str]:
@@ -38,19 +47,31 @@ def recipe_texts() -> dict[str, str]:
     return texts
 
 
+def _run(name: str, config: Path | None, fields: bool, **overrides: object) -> None:
+    from lmdm_adapter.cli.training import list_fields, needs_settings, run_recipe
+
+    if fields:
+        return list_fields(name)
+    if config is None and needs_settings(name):
+        raise typer.BadParameter("give the settings of the run with --config FILE; --fields lists them.")
+    if not run_recipe(name, config, overrides=overrides):
+        typer.echo("stopped: the same command goes on from here.", err=True)
+        raise typer.Exit(INTERRUPTED)
+
+
 def _add(name: str, text: str) -> None:
     def command(config: ConfigOption = None, fields: FieldsOption = False, verbose: VerboseOption = False) -> None:
-        from lmdm_adapter.cli.training import list_fields, needs_settings, run_recipe
+        _run(name, config, fields)
 
-        if fields:
-            return list_fields(name)
-        if config is None and needs_settings(name):
-            raise typer.BadParameter("give the settings of the run with --config FILE; --fields lists them.")
-        if not run_recipe(name, config):
-            typer.echo("stopped: the same command goes on from here.", err=True)
-            raise typer.Exit(INTERRUPTED)
+    def with_controls(
+        config: ConfigOption = None, controls: ControlsOption = None, fields: FieldsOption = False,
+        verbose: VerboseOption = False,
+    ) -> None:  # fmt: skip
+        given = {} if controls is None else {"controls": tuple(name.strip() for name in controls.split(","))}
+        _run(name, config, fields, **given)
 
-    app.command(name.replace("_", "-"), short_help=text.partition("\n")[0], help=text)(command)
+    chosen = with_controls if name in WITH_CONTROLS else command
+    app.command(name.replace("_", "-"), short_help=text.partition("\n")[0], help=text)(chosen)
 
 
 for _name, _text in recipe_texts().items():

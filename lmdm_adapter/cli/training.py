@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import MISSING, Field, asdict, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -16,16 +17,18 @@ from lmdm_adapter.training.loop import Trained
 from lmdm_adapter.training.processes import disconnect, is_first_process
 
 
-def run_recipe(name: str, config_path: Path | None) -> bool:
+def run_recipe(name: str, config_path: Path | None, *, overrides: Mapping[str, Any]) -> bool:
     """Run the recipe `name` with the settings in a JSON file, or its own; False when it was stopped before its end.
 
-    Raises LmdmError for a file that cannot be read, unknown settings, and whatever the recipe refuses.
+    `overrides` are settings that take the place of those in the file. Raises LmdmError for a file that cannot be read,
+    unknown settings, and whatever the recipe refuses.
     """
     logging.basicConfig(level=logging.INFO if is_first_process() else logging.WARNING, format="%(message)s")
     recipe = _recipe(name)
     cls = _config_class(recipe)
     try:
-        result = recipe.run(cls() if config_path is None else read_config(cls, config_path))
+        config = cls() if config_path is None else read_config(cls, config_path)
+        result = recipe.run(replace(config, **overrides))
     finally:
         disconnect()
     return not isinstance(result, Trained) or result.finished

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.network.attention import KeysValues
+from lmdm_adapter.network.control_projection import ControlProjection
 from lmdm_adapter.network.rope import rotate
 from lmdm_adapter.network.transformer import MIN_ROTARY_WIDTH, Transformer
 from lmdm_adapter.spec import Objective, require_choice
@@ -124,7 +125,8 @@ class DiT(nn.Module):
         self.preprocess_conv = nn.Conv1d(inputs, inputs, 1, bias=False)
         self.postprocess_conv = nn.Conv1d(config.io_channels, config.io_channels, 1, bias=False)
         if config.frame_controls:
-            self.to_input_add_embed = nn.Linear(sum(c for _, c in config.frame_controls), width, bias=False)
+            widths = (1 + config.io_channels, *(channels for _, channels in config.further_controls))
+            self.to_input_add_embed = ControlProjection(widths, width)
 
     def prompt_keys_values(self, cross: Tensor | None) -> list[KeysValues] | None:
         """Cross-attention K/V of every layer for the prompt features `b m d`; None without a prompt."""
@@ -162,12 +164,12 @@ class DiT(nn.Module):
 
     def _added(self, mask: Tensor, context: Tensor, controls: Tensor | None) -> Tensor:
         extra = self.config.extra_control_channels
-        if controls is None:
-            controls = context.new_zeros(context.shape[0], extra, context.shape[-1])
-        if controls.shape[1] != extra:
+        if controls is not None and controls.shape[1] != extra:
             raise LmdmError(f"This model takes {extra} frame-control channels, got {controls.shape[1]}.")
-        features = torch.cat([mask, context, controls], dim=1).to(self.dtype)
-        return self.to_input_add_embed(rearrange(features, "b c n -> b n c"))
+        given = (torch.cat([mask, context], dim=1), None if controls is None or not extra else controls)
+        return self.to_input_add_embed(
+            *(None if part is None else rearrange(part.to(self.dtype), "b c n -> b n c") for part in given)
+        )
 
     def velocity(self, hidden: Tensor) -> Tensor:
         """Output projection of target tokens, `b n d -> b c n`."""
@@ -191,9 +193,15 @@ class DiT(nn.Module):
     def offline_hidden(
         self, x: Tensor, t: Tensor, *, prompt: Sequence[KeysValues] | None, global_cond: Tensor | None,
         given: Tensor | None = None, layers: int | None = None, checkpointed: bool = False,
+        added: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        """Hidden states of the frames in the offline pass, `b n d`, after `layers` layers or all of them."""
-        tokens = torch.cat([self.prefix_token(t, global_cond), self.noisy_tokens(x, given)], dim=1)
+        """Hidden states of the frames in the offline pass, `b n d`, after `layers` layers or all of them.
+
+        `added` (`b n d`) is added to the frames' tokens.
+        """
+        frames = self.noisy_tokens(x, given)
+        frames = frames if added is None else frames + added
+        tokens = torch.cat([self.prefix_token(t, global_cond), frames], dim=1)
         rotation = self.transformer.rotary_pos_emb(torch.arange(tokens.shape[1], device=x.device))
 
         def attend(_layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -111,3 +111,14 @@ class T5Conditioner(nn.Module):
         weight = getattr(self.proj_out, "weight", None)
         features = self.proj_out(hidden.float() if weight is None else hidden.to(weight.dtype))
         return features * mask[..., None], mask
+
+
+def text_conditioners(module: nn.Module) -> list[T5Conditioner]:
+    """The T5 conditioners in a network, in the order of its modules."""
+    return [part for part in module.modules() if isinstance(part, T5Conditioner)]
+
+
+def share_text_encoders(network: nn.Module, copied: nn.Module) -> None:
+    """Let a copy of `network` use its text encoders, which are in no state dict and slow to load."""
+    for own, other in zip(text_conditioners(network), text_conditioners(copied), strict=True):
+        other.encoder = own.encoder

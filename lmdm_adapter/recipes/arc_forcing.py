@@ -14,7 +14,7 @@ Stop it with Ctrl-C or SIGTERM and start it again: it goes on bit for bit. With 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,10 +29,11 @@ from lmdm_adapter.live import LiveModel
 from lmdm_adapter.loading import locate
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.training.arc_objective import JUDGE, ArcConfig, ArcObjective, partner_prompts
-from lmdm_adapter.training.clips import LatentCrops
 from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
-from lmdm_adapter.training.data import Data, crops_of
+from lmdm_adapter.training.control_crops import ControlConfig, ControlCrops, controlled_crops_of
+from lmdm_adapter.training.control_source import SOURCES, SourceMaker, sources_of
+from lmdm_adapter.training.data import Data
 from lmdm_adapter.training.draws import numpy_draws
 from lmdm_adapter.training.drops import DropConfig, block_lengths, longest_frames
 from lmdm_adapter.training.example import streamed_example
@@ -52,8 +53,9 @@ EARLIER_BATCHES = 16
 class ArcForcingRecipe:
     """Everything the run depends on. `student` is a live model, `base` the offline checkpoint that it came from.
 
-    `data` is as in fine-tuning. `jitter_frames` is by how much the lengths of rolled blocks vary. `judge` and its
-    optimiser default to the paper's; `loop` holds the student's optimiser. Steps alternate between the two.
+    `data` and `control_draws` are as in fine-tuning; the student plays with the frame controls that it has.
+    `jitter_frames` is by how much the lengths of rolled blocks vary. `judge` and its optimiser default to the paper's;
+    `loop` holds the student's optimiser. Steps alternate between the two.
     """
 
     output: str
@@ -65,6 +67,7 @@ class ArcForcingRecipe:
     seed: int = 0
     example_prompt: str = "124 BPM, A minor, house"
     example_seconds: float = 24.0
+    control_draws: ControlConfig = ControlConfig()
     arc: ArcConfig = field(default_factory=ArcConfig)
     judge: LatentJudgeConfig = field(default_factory=LatentJudgeConfig)
     judge_optimiser: OptimiserConfig = OptimiserConfig(
@@ -80,6 +83,8 @@ class ArcForcingRecipe:
         require_seconds(self, "example_seconds")
         if self.jitter_frames < 0:
             raise LmdmError(f"jitter_frames must be at least 0, got {self.jitter_frames}.")
+        if self.arc.contrastive_controls and not self.judge.hears_controls:
+            raise LmdmError("arc.contrastive_controls needs a judge that hears them; set judge.hears_controls to true.")
 
     @property
     def drops(self) -> DropConfig:
@@ -87,8 +92,13 @@ class ArcForcingRecipe:
         return DropConfig(jitter_frames=self.jitter_frames)
 
 
-def run(config: ArcForcingRecipe, *, stop_after: int | None = None) -> Trained:
-    """Train from the live model or the last checkpoint to the end, a stop request, or step `stop_after`."""
+def run(
+    config: ArcForcingRecipe, *, stop_after: int | None = None, sources: Mapping[str, SourceMaker] = SOURCES
+) -> Trained:
+    """Train from the live model or the last checkpoint to the end, a stop request, or step `stop_after`.
+
+    `sources` make the features that the student's frame controls are, by their group.
+    """
     require_accelerate()
     output = Path(config.output)
     if Path(config.student).resolve() == (output / "model").resolve():
@@ -101,18 +111,23 @@ def run(config: ArcForcingRecipe, *, stop_after: int | None = None) -> Trained:
             "what is heard in play.", config.arc.rollout_blocks, live.spec.context_blocks,
         )  # fmt: skip
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
+    declared = live.network.config.dit.further_controls
+    made = sources_of([name for name, _ in declared], codec, sources)
     longest = live.spec.context_frames + longest_frames(
         config.arc.rollout_blocks, block_frames=live.spec.block_frames, drops=config.drops
     )
     with main_first(config.loop) as first:
         if first:
             write_json(output / "recipe.json", config)
-        crops, held_out = crops_of(
-            config.data, codec, batch_size=config.batch_size, seed=config.seed, longest_frames=longest
-        )
+        crops, held_out = controlled_crops_of(
+            config.data, codec, declared, config.control_draws, batch_size=config.batch_size, seed=config.seed,
+            longest_frames=longest, block_frames=live.spec.block_frames, sources=made,
+        )  # fmt: skip
+    channels = sum(count for _, count in declared)
+    judge = LatentJudge(base, config.judge, seed=config.seed, control_channels=channels)
     objective = ArcObjective(
-        live.network, LatentJudge(base, config.judge, seed=config.seed), config.arc, spec=live.spec,
-        seconds=live.window_seconds, frame_rate_hz=codec.frame_rate_hz,
+        live.network, judge, config.arc, spec=live.spec, seconds=live.window_seconds,
+        frame_rate_hz=codec.frame_rate_hz,
     )  # fmt: skip
 
     def validate(average: dict[str, Tensor], step: int) -> dict[str, float]:
@@ -149,15 +164,16 @@ def student_and_base(student: str, base: str) -> tuple[LiveModel, Network]:
     return replace(live, network=set_trainable(rebuilt(live.network))), rebuilt(network)
 
 
-def batches(config: ArcForcingRecipe, live: LiveModel, crops: LatentCrops) -> Callable[[int], Batch]:
-    """Batches of the objective: real clips `b c n`, their prompts, partners of those, and lengths of rolled blocks.
+def batches(config: ArcForcingRecipe, live: LiveModel, crops: ControlCrops) -> Callable[[int], Batch]:
+    """Batches of the objective: real clips `b c n`, their prompts, partners of those, lengths of rolled blocks, and
+    frame controls `b e n`, as they are played with and at lag 0.
 
     Everything is a function of the index; a micro-batch whose prompts are all alike finds partners in batches before.
     """
     context = live.spec.context_frames
 
     def prompts_of(index: int, frames: int) -> list[str]:
-        return list(crops.batch(index, frames).prompts)
+        return list(crops.crops.batch(index, frames).prompts)
 
     def batch(index: int) -> Batch:
         lengths = block_lengths(
@@ -165,12 +181,12 @@ def batches(config: ArcForcingRecipe, live: LiveModel, crops: LatentCrops) -> Ca
             draws=numpy_draws(config.seed, index, "rolled lengths"),
         )  # fmt: skip
         frames = context + sum(lengths)
-        latents, prompts = crops.batch(index, frames)
+        latents, prompts, controls, aligned = crops.batch(index, frames)
         partners, earlier = partner_prompts(prompts), index - 1
         while None in partners and earlier >= max(0, index - EARLIER_BATCHES):
             partners = partner_prompts(prompts, prompts_of(earlier, frames))
             earlier -= 1
-        return latents, prompts, partners, lengths
+        return latents, prompts, partners, lengths, controls, aligned
 
     return batch
 

@@ -13,7 +13,7 @@ Stop it with Ctrl-C or SIGTERM and start it again: it goes on bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -24,16 +24,18 @@ from torch import Tensor
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.checkpoint import read_checkpoint
 from lmdm_adapter.codec import Codec
-from lmdm_adapter.conversion import convert_checkpoint, is_live, live_from_checkpoint
+from lmdm_adapter.controls.declared import FrameControls
+from lmdm_adapter.conversion import convert_checkpoint, is_live, live_from_checkpoint, with_controls
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.loading import locate
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.spec import BlockSpec, Sampling, require_choice
-from lmdm_adapter.training.clips import LatentCrops
 from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
-from lmdm_adapter.training.data import Data, crops_of
+from lmdm_adapter.training.control_crops import ControlConfig, ControlCrops, controlled_crops_of, require_held
+from lmdm_adapter.training.control_source import SOURCES, SourceMaker, declared_by, sources_of
+from lmdm_adapter.training.data import Data
 from lmdm_adapter.training.draws import numpy_draws
 from lmdm_adapter.training.drops import block_lengths, longest_frames
 from lmdm_adapter.training.example import streamed_example
@@ -64,11 +66,13 @@ class FinetuneRecipe:
     `base` is an offline checkpoint in a host's format, or a live model of the same `spec` to go on from; `data` is
     as in the base recipe.
     `blocks` is the length of a training sequence of a block-causal model; one of an encoder-decoder model is always one
-    block and its context. `sampling` is how the saved model plays unless it is told otherwise. `lora` of rank 0 trains
-    all weights but the codec's. `checkpointed` computes activations twice instead of keeping them. `learn_guidance`
-    above 1 trains the model to play at guidance 1 what `base`, a live model then, plays at that guidance: half the
-    network's passes in play, and the start that ARC-Forcing wants, whose rollouts have no guidance.
-    `context_projection` of an offline base begins as a copy of how the model hears its own latents, or drawn anew.
+    block and its context. `controls` names frame controls, or groups such as "accompaniment", that the model gets if it
+    has none of that name, and `control_draws` says how they vary. `sampling` is how the saved model plays unless it is
+    told otherwise. `lora` of rank 0 trains all weights but the codec's. `checkpointed` computes activations twice
+    instead of keeping them. `learn_guidance` above 1 trains the model to play at guidance 1 what `base`, a live model
+    then, plays at that guidance: half the network's passes in play, and the start that ARC-Forcing wants, whose
+    rollouts have no guidance. `context_projection` of an offline base begins as a copy of how the model hears its own
+    latents, or drawn anew.
     """
 
     output: str
@@ -82,6 +86,8 @@ class FinetuneRecipe:
     example_prompt: str = "124 BPM, A minor, house"
     example_seconds: float = 12.0
     flow: FlowConfig = field(default_factory=FlowConfig)
+    controls: tuple[str, ...] = ()
+    control_draws: ControlConfig = ControlConfig()
     lora: LoraConfig = LoraConfig()
     checkpointed: bool = False
     learn_guidance: float = 1.0
@@ -110,8 +116,13 @@ class FinetuneRecipe:
         return self.blocks if self.spec.regime == "block-causal" else self.spec.context_blocks + 1
 
 
-def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
-    """Train from the base or the last checkpoint to the end, a stop request, or step `stop_after`."""
+def run(
+    config: FinetuneRecipe, *, stop_after: int | None = None, sources: Mapping[str, SourceMaker] = SOURCES
+) -> Trained:
+    """Train from the base or the last checkpoint to the end, a stop request, or step `stop_after`.
+
+    `sources` make the features that `controls` name, by their group.
+    """
     require_accelerate()
     if config.lora.rank:
         require_peft()
@@ -120,6 +131,10 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
         raise LmdmError(f"The run would overwrite its own base {config.base}; give it another output.")
     live = starting_point(config.base, config.spec)
     require_flow(live.network)
+    own = [name for name, _ in live.network.config.dit.further_controls]
+    made = sources_of([*config.controls, *own], live.codec, sources)
+    wanted = declared_by(config.controls, made, latent_channels=live.network.config.dit.io_channels)
+    live = with_missing(live, wanted)
     guide = guide_of(live, config)
     live = replace(live, network=learning(rebuilt(live.network), config))
     if config.context_projection == "random":
@@ -130,9 +145,12 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
     with main_first(config.loop) as first:
         if first:
             write_json(output / "recipe.json", config)
-        crops, held_out = crops_of(
-            config.data, codec, batch_size=config.batch_size, seed=config.seed, longest_frames=longest
-        )
+        crops, held_out = controlled_crops_of(
+            config.data, codec, live.network.config.dit.further_controls, config.control_draws, sources=made,
+            batch_size=config.batch_size, seed=config.seed, longest_frames=longest,
+            block_frames=config.spec.block_frames,
+        )  # fmt: skip
+    require_held(crops.crops.clips, wanted)
     objective = OBJECTIVES[config.spec.regime](
         live.network, config.flow, spec=config.spec, seconds=live.window_seconds, checkpointed=config.checkpointed,
         guide=guide,
@@ -143,8 +161,9 @@ def run(config: FinetuneRecipe, *, stop_after: int | None = None) -> Trained:
         return held_out_loss(objective, average, batches(config, held_out))
 
     trained = train(
-        objective, batches(config, crops), config=config.loop, folder=output, title="finetune", validate=validate,
-        sample=lambda average, step: _example(config, _averaged(config, live, average, step)), stop_after=stop_after,
+        objective, batches(config, crops), config=config.loop, folder=output, title="finetune",
+        sample=lambda average, step: _example(config, _averaged(config, live, average, step)), validate=validate,
+        stop_after=stop_after,
     )  # fmt: skip
     if trained.finished and trained.is_main:
         _save(config, live, trained.average, trained.step)
@@ -194,15 +213,22 @@ def learning(network: Network, config: FinetuneRecipe) -> Network:
     return add_adapters(network, config.lora, seed=config.seed) if config.lora.rank else set_trainable(network)
 
 
-def batches(config: FinetuneRecipe, crops: LatentCrops) -> Callable[[int], Batch]:
-    """Batches of an objective on blocks: latents `b c n`, prompts, block lengths that add up to n, and no controls."""
+def with_missing(live: LiveModel, controls: FrameControls) -> LiveModel:
+    """The model with those of the frame controls that it does not have yet."""
+    missing = tuple(pair for pair in controls if pair not in live.section.frame_controls)
+    return with_controls(live, missing) if missing else live
+
+
+def batches(config: FinetuneRecipe, crops: ControlCrops) -> Callable[[int], Batch]:
+    """Batches of an objective on blocks: latents `b c n`, prompts, block lengths that add up to n, controls `b e n`."""
 
     def batch(step: int) -> Batch:
         lengths = block_lengths(
             config.sequence_blocks, block_frames=config.spec.block_frames, drops=config.flow.drops,
             draws=numpy_draws(config.seed, step, "block lengths"),
         )  # fmt: skip
-        return (*crops.batch(step, sum(lengths)), lengths, None)
+        rows = crops.batch(step, sum(lengths))
+        return rows.latents, rows.prompts, lengths, rows.controls
 
     return batch
 

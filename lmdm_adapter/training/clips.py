@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -31,6 +31,11 @@ class Clip(Protocol):
     @property
     def seconds(self) -> float: ...
 
+    @property
+    def controls(self) -> Mapping[str, Tensor]:
+        """What is known of every frame, by frame control: `(channels, frames)` as long as the clip, often nothing."""
+        ...
+
     def crop(self, first_frame: int, frames: int, *, draws: np.random.Generator) -> LatentClip:
         """`frames` frames from `first_frame` on, in fp32; `draws` is for prompts that vary."""
         ...
@@ -38,12 +43,16 @@ class Clip(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LatentClip:
-    """A clip in memory: latents `c n` as the model plays them (divided by the codec's scale), and its prompt."""
+    """A clip in memory: latents `c n` as the model plays them (divided by the codec's scale), and its prompt.
+
+    `controls` are frame controls by name, each `(channels, n)`; the latents of an accompaniment are not shifted.
+    """
 
     latents: Tensor
     prompt: str
     seconds: float
     name: str
+    controls: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def frames(self) -> int:
@@ -52,8 +61,18 @@ class LatentClip:
 
     def crop(self, first_frame: int, frames: int, *, draws: np.random.Generator) -> LatentClip:
         """`frames` frames from `first_frame` on, in fp32, under the same prompt."""
-        latents = self.latents[:, first_frame : first_frame + frames].float()
-        return LatentClip(latents, self.prompt, self.seconds * frames / self.frames, self.name)
+        part = slice(first_frame, first_frame + frames)
+        controls = {name: values[:, part].float() for name, values in self.controls.items()}
+        seconds = self.seconds * frames / self.frames
+        return LatentClip(self.latents[:, part].float(), self.prompt, seconds, self.name, controls)
+
+
+class Crop(NamedTuple):
+    """A piece of a clip, and where it is from: what lies around it may be heard too."""
+
+    clip: Clip
+    first_frame: int
+    piece: LatentClip
 
 
 class PromptedLatents(NamedTuple):
@@ -76,18 +95,23 @@ class LatentCrops:
 
     def batch(self, step: int, frames: int) -> PromptedLatents:
         """The crops of one step. Raises LmdmError when a clip is shorter than the crop, or holds NaN or infinity."""
-        draws = numpy_draws(self.seed, step, "latent crops")
-        crops = [self._crop(draws, frames) for _ in range(self.batch_size)]
-        return PromptedLatents(torch.stack([crop.latents for crop in crops]), [crop.prompt for crop in crops])
+        pieces = [crop.piece for crop in self.crops(step, frames)]
+        return PromptedLatents(torch.stack([piece.latents for piece in pieces]), [piece.prompt for piece in pieces])
 
-    def _crop(self, draws: np.random.Generator, frames: int) -> LatentClip:
+    def crops(self, step: int, frames: int) -> list[Crop]:
+        """The rows of `batch`, and where they are from. Raises LmdmError as it does."""
+        draws = numpy_draws(self.seed, step, "latent crops")
+        return [self._crop(draws, frames) for _ in range(self.batch_size)]
+
+    def _crop(self, draws: np.random.Generator, frames: int) -> Crop:
         clip = self.clips[draws.integers(len(self.clips))]
         if clip.frames < frames:
             raise LmdmError(f"{clip.name} has {clip.frames} frames, fewer than a crop of {frames}.")
-        crop = clip.crop(int(draws.integers(clip.frames - frames + 1)), frames, draws=draws)
-        if not torch.isfinite(crop.latents).all():
+        first_frame = int(draws.integers(clip.frames - frames + 1))
+        piece = clip.crop(first_frame, frames, draws=draws)
+        if not torch.isfinite(piece.latents).all():
             raise LmdmError(f"The latents of {clip.name} hold NaN or infinity; encode it again.")
-        return crop
+        return Crop(clip, first_frame, piece)
 
 
 def long_enough(clips: Sequence[Clip], frames: int) -> list[Clip]:

@@ -14,12 +14,14 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.music import HELD_OUT_SEEDS, TRAIN_SEEDS
 from lmdm_adapter.training.clips import Clip, LatentCrops, held_out_split, long_enough
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds
+from lmdm_adapter.training.control_source import ControlSource
 from lmdm_adapter.training.encoding import encode_folder
 from lmdm_adapter.training.host_dataset import HostDataset, read_arrays, read_host_dataset
 from lmdm_adapter.training.journal import counted
 from lmdm_adapter.training.latent_folder import read_latents
 from lmdm_adapter.training.recordings import Skipped
 from lmdm_adapter.training.song_clips import encode_songs
+from lmdm_adapter.training.song_stems import Target
 
 log = logging.getLogger(__name__)
 Sides = tuple[Sequence[Clip], Sequence[Clip]]
@@ -30,7 +32,8 @@ Sides = tuple[Sequence[Clip], Sequence[Clip]]
 class SongData:
     """Procedural songs, encoded on first use: `folder` holds latents.
 
-    `songs` (or None) is where rendered songs are found instead of being rendered again.
+    `songs` (or None) is where rendered songs are found instead of being rendered again. With `stems`, such as "bass" or
+    "drums+bass", each of them is the music of a clip that the other stems of the song accompany.
     """
 
     folder: str
@@ -38,11 +41,14 @@ class SongData:
     train_songs: int = 1000
     held_out_songs: int = 16
     song_seconds: float = 40.0
+    stems: tuple[str, ...] = ()
     kind: Literal["songs"] = field(default="songs", kw_only=True)
 
     def __post_init__(self) -> None:
         require_at_least_one(self, "train_songs", "held_out_songs")
         require_seconds(self, "song_seconds")
+        for name in self.stems:
+            Target(name)
 
 
 @dataclass(frozen=True)
@@ -90,50 +96,58 @@ Data = SongData | LatentData | RecordingData | HostData
 
 
 def crops_of(
-    data: Data, codec: Codec, *, batch_size: int, seed: int, longest_frames: int
-) -> tuple[LatentCrops, LatentCrops]:
+    data: Data, codec: Codec, *, batch_size: int, seed: int, longest_frames: int,
+    sources: Sequence[ControlSource] = (),
+) -> tuple[LatentCrops, LatentCrops]:  # fmt: skip
     """Crops to train on and held-out crops; what is not encoded yet is encoded first, with a progress bar.
 
-    Clips that crops of `longest_frames` do not fit into are left out, and named. Raises LmdmError for data that is
-    not there, does not fit the codec, or is too little.
+    `sources` add features of the music to songs. Clips that crops of `longest_frames` do not fit into are left out, and
+    named. Raises LmdmError for data that is not there, does not fit the codec, or is too little.
     """
-    train, held_out = sides_of(data, codec, longest_frames=longest_frames)
+    train, held_out = sides_of(data, codec, longest_frames=longest_frames, sources=sources)
     log.info("Training on %s, held out %s.", _told(train), _told(held_out))
     return LatentCrops(train, batch_size=batch_size, seed=seed), LatentCrops(held_out, batch_size=batch_size, seed=seed)
 
 
 @singledispatch
-def sides_of(data: Data, codec: Codec, *, longest_frames: int) -> Sides:
+def sides_of(data: Data, codec: Codec, *, longest_frames: int, sources: Sequence[ControlSource] = ()) -> Sides:
     """The clips of `data` that are long enough, to train on and held out."""
     raise TypeError(f"{type(data).__name__} is no data")
 
 
 @sides_of.register
-def _songs(data: SongData, codec: Codec, *, longest_frames: int) -> Sides:
+def _songs(data: SongData, codec: Codec, *, longest_frames: int, sources: Sequence[ControlSource] = ()) -> Sides:
     folder, songs = Path(data.folder), None if data.songs is None else Path(data.songs)
-    kept = {"seconds": data.song_seconds, "songs": songs}
+    kept = {"seconds": data.song_seconds, "songs": songs, "stems": data.stems, "sources": sources}
     with counted("encoding songs", data.train_songs + data.held_out_songs) as progress:
         held_out = encode_songs(codec, folder, HELD_OUT_SEEDS[: data.held_out_songs], progress=progress, **kept)
         train = encode_songs(
             codec, folder, TRAIN_SEEDS[: data.train_songs],
-            progress=lambda done: progress(done + len(held_out)), **kept,
+            progress=lambda done: progress(done + data.held_out_songs), **kept,
         )  # fmt: skip
+    if not train or not held_out:
+        raise LmdmError(
+            f"The stems {', '.join(data.stems)} sound in none of the songs to train on, or in none that is held out; "
+            "choose others, longer songs, or more of them."
+        )
     return long_enough(train, longest_frames), long_enough(held_out, longest_frames)
 
 
 @sides_of.register
-def _latents(data: LatentData, codec: Codec, *, longest_frames: int) -> Sides:
+def _latents(data: LatentData, codec: Codec, *, longest_frames: int, sources: Sequence[ControlSource] = ()) -> Sides:
     return held_out_split(long_enough(read_latents(Path(data.folder), codec), longest_frames), data.held_out_share)
 
 
 @sides_of.register
-def _recordings(data: RecordingData, codec: Codec, *, longest_frames: int) -> Sides:
+def _recordings(
+    data: RecordingData, codec: Codec, *, longest_frames: int, sources: Sequence[ControlSource] = ()
+) -> Sides:
     clips = _encoded(Path(data.folder), Path(data.latents), codec)
     return held_out_split(long_enough(clips, longest_frames), data.held_out_share)
 
 
 @sides_of.register
-def _host(data: HostData, codec: Codec, *, longest_frames: int) -> Sides:
+def _host(data: HostData, codec: Codec, *, longest_frames: int, sources: Sequence[ControlSource] = ()) -> Sides:
     dataset = read_host_dataset(Path(data.config))
     clips: Sequence[Clip]
     if dataset.dataset_type == "pre_encoded":

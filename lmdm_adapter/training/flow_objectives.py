@@ -14,6 +14,7 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.network.encoder_decoder import window_velocity
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.network.parallel import parallel_velocity
+from lmdm_adapter.network.text import share_text_encoders
 from lmdm_adapter.spec import BlockSpec
 from lmdm_adapter.state import Conditioning
 from lmdm_adapter.training.control_drops import require_known_controls, with_dropped_controls
@@ -22,7 +23,6 @@ from lmdm_adapter.training.drops import DropConfig, kept_blocks, newest_frames
 from lmdm_adapter.training.flow import noised, per_frame, shifted_levels
 from lmdm_adapter.training.guide import Guide, Velocity
 from lmdm_adapter.training.lora import add_like, merge_adapters
-from lmdm_adapter.training.prompt_memory import lend_text_encoders
 from lmdm_adapter.training.prompts import conditioning_of, with_dropped_prompts
 
 SHORT_WINDOW_SHIFT = 0.5  # arXiv 2605.22717: the odds of noise are multiplied by e^0.5 for windows up to 256 frames
@@ -193,7 +193,7 @@ def rebuilt(network: Network) -> Network:
     """A copy of the network on the CPU, with tensors of its own, and with its adapters if it has some."""
     copied = add_like(Network(network.config), network)
     copied.load_state_dict({name: value.detach().cpu() for name, value in network.state_dict().items()})
-    lend_text_encoders(network, copied)
+    share_text_encoders(network, copied)
     return copied
 
 

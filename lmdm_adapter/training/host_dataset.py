@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.errors import LmdmError
@@ -111,6 +112,11 @@ class ArrayClip:
     def seconds(self) -> float:
         """Length in seconds."""
         return self.frames / self.frame_rate_hz
+
+    @property
+    def controls(self) -> Mapping[str, Tensor]:
+        """Nothing: only the music was encoded."""
+        return {}
 
     def crop(self, first_frame: int, frames: int, *, draws: np.random.Generator) -> LatentClip:
         """`frames` frames from `first_frame` on, in fp32."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.errors import LmdmError
@@ -37,6 +39,11 @@ class ShardClip:
     def seconds(self) -> float:
         """Length in seconds."""
         return self.entry.seconds
+
+    @property
+    def controls(self) -> Mapping[str, Tensor]:
+        """Nothing: only the music was encoded."""
+        return {}
 
     def crop(self, first_frame: int, frames: int, *, draws: np.random.Generator) -> LatentClip:
         """`frames` frames from `first_frame` on, in fp32. Raises LmdmError when the shard is corrupt, by name."""

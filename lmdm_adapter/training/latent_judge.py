@@ -29,7 +29,8 @@ EXPANSION = 4
 class LatentJudgeConfig:
     """`trunk_share` of the layers are read (12 of 16 in the paper), `channels` and `strides` are the head's stages.
 
-    `trained` says what learns beside the head: the whole trunk, adapters on it (`lora`), or nothing.
+    `trained` says what learns beside the head: the whole trunk, adapters on it (`lora`), or nothing. `hears_controls`
+    shows it the frame controls of a student that has some.
     Raises LmdmError for sizes that do not fit.
     """
 
@@ -39,6 +40,7 @@ class LatentJudgeConfig:
     trained: Trained = "full"
     lora: LoraConfig = LoraConfig()
     checkpointed: bool = False
+    hears_controls: bool = True
 
     def __post_init__(self) -> None:
         require_choice("trained part of the discriminator", self.trained, Trained)
@@ -54,9 +56,15 @@ class LatentJudgeConfig:
 
 
 class LatentJudge(nn.Module):
-    """The trunk of an offline network, which must own its tensors, and a head that is drawn from `seed`."""
+    """The trunk of an offline network, which must own its tensors, and a head that is drawn from `seed`.
 
-    def __init__(self, network: Network, config: LatentJudgeConfig, *, seed: int = 0) -> None:
+    Frame controls of `control_channels` enter beside the latents, through a matrix of zeros that learns whatever else
+    does: a judge who does not hear what was asked for cannot tell whether it was followed.
+    """
+
+    def __init__(
+        self, network: Network, config: LatentJudgeConfig, *, seed: int = 0, control_channels: int = 0
+    ) -> None:
         super().__init__()
         self.network, self.config = network.requires_grad_(False), config
         dit = network.dit
@@ -64,6 +72,10 @@ class LatentJudge(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.head = Head(dit.config.embed_dim, config.channels, config.strides)
+        self.hear_controls: nn.Linear | None = None
+        if control_channels and config.hears_controls:
+            self.hear_controls = nn.Linear(control_channels, dit.config.embed_dim, bias=False)
+            nn.init.zeros_(self.hear_controls.weight)
         if config.trained == "full":
             for part in trunk_parts(network, self.layers):
                 part.requires_grad_(True)
@@ -71,15 +83,20 @@ class LatentJudge(nn.Module):
             add_adapters(network, config.lora, seed=seed)
             dit.transformer.layers[self.layers :].requires_grad_(False)
 
-    def forward(self, x_t: Tensor, t: Tensor, told: Conditioning, *, first_frame: int) -> Tensor:
+    def forward(
+        self, x_t: Tensor, t: Tensor, told: Conditioning, *, first_frame: int, controls: Tensor | None = None
+    ) -> Tensor:
         """Scores `b f` of noisy latents `b c n` at levels `t` (`b`); only frames from `first_frame` on are judged.
 
-        High is real. A score covers as many frames as the head's strides multiply to.
+        `controls` are the frame controls `b e n` that were asked for, the accompaniment at its own place. High is real.
+        A score covers as many frames as the head's strides multiply to.
         """
-        dit = self.network.dit
+        dit, added = self.network.dit, None
+        if controls is not None and self.hear_controls is not None:
+            added = self.hear_controls(rearrange(controls, "b e n -> b n e"))
         hidden = dit.offline_hidden(
             x_t, t, prompt=dit.prompt_keys_values(told.cross), global_cond=told.global_cond, layers=self.layers,
-            checkpointed=self.config.checkpointed,
+            checkpointed=self.config.checkpointed, added=added,
         )  # fmt: skip
         return self.head(hidden[:, first_frame:])
 

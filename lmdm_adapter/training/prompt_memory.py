@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lmdm_adapter.network.model import Network
-from lmdm_adapter.network.text import T5Conditioner, TextEncoder, load_text_encoder
+from lmdm_adapter.network.text import TextEncoder, load_text_encoder, text_conditioners
 
 REMEMBERED_PROMPTS = 4096
 
@@ -55,7 +55,7 @@ def remember_prompts(*networks: Network) -> None:
     Raises LmdmError where one cannot be loaded: a run says so before it begins.
     """
     loaded: dict[tuple[str, torch.dtype], TextEncoder] = {}
-    for conditioner in (own for network in networks for own in _text_conditioners(network)):
+    for conditioner in (own for network in networks for own in text_conditioners(network)):
         key = (conditioner.t5_model_name, conditioner.dtype)
         if conditioner.encoder is not None:
             conditioner.encoder = _remembering(conditioner.encoder)
@@ -67,13 +67,3 @@ def remember_prompts(*networks: Network) -> None:
 
 def _remembering(encoder: TextEncoder) -> RememberingEncoder:
     return RememberingEncoder(encoder.tokenizer, encoder.model)
-
-
-def lend_text_encoders(network: Network, copied: Network) -> None:
-    """Let a copy of `network` use its text encoders, which are in no state dict and slow to load."""
-    for own, other in zip(_text_conditioners(network), _text_conditioners(copied), strict=True):
-        other.encoder = own.encoder
-
-
-def _text_conditioners(network: Network) -> list[T5Conditioner]:
-    return [module for module in network.conditioners.modules() if isinstance(module, T5Conditioner)]

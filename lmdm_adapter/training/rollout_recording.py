@@ -25,12 +25,14 @@ from lmdm_adapter.told import Told
 class Recording(NamedTuple):
     """A rollout: `clean` is `b c (s + m)`, context and rolled blocks; `noisy` `b c m` and `t` `b k` are the inputs of
     every rolled block's last denoise step. `lengths_frames` are those of all blocks, the last k of them rolled.
+    `controls` are the frame controls `b e (s + m)` that all of it was played with.
     """
 
     clean: Tensor
     noisy: Tensor
     t: Tensor
     lengths_frames: tuple[int, ...]
+    controls: Tensor | None = None
 
     @property
     def context_frames(self) -> int:
@@ -41,18 +43,19 @@ class Recording(NamedTuple):
 @torch.no_grad()
 def recorded_rollout(
     dit: DiT, context: Tensor | None, told: Conditioning, *, spec: BlockSpec, sampling: Sampling,
-    lengths_frames: Sequence[int], exit_steps: Sequence[int], seeds: Sequence[int],
+    lengths_frames: Sequence[int], exit_steps: Sequence[int], seeds: Sequence[int], controls: Tensor | None = None,
 ) -> Recording:  # fmt: skip
     """Roll out blocks of `lengths_frames` after the context `b c s` (None: from silence), leaving block j at denoise
-    step `exit_steps[j]`. `seeds` has one for each row.
+    step `exit_steps[j]`. `seeds` has one for each row. `controls` are the frame controls `b e (s + m)` of the context
+    and of all rolled blocks.
     """
     ready = Told.of(dit, told, guidance=sampling.guidance)
-    state = begin(context, seeds=tuple(seeds), spec=spec)
-    before = [block.latents for block in state.pending]
-    clean, noisy, levels = list(before), [], []
-    for frames, exit_step in zip(lengths_frames, exit_steps, strict=True):
+    past, own = _controls_of(controls, 0 if context is None else context.shape[-1], lengths_frames)
+    state = begin(context, seeds=tuple(seeds), spec=spec, controls=past)
+    clean, noisy, levels = [block.latents for block in state.pending], [], []
+    for frames, exit_step, given in zip(lengths_frames, exit_steps, own, strict=True):
         rolled = rolled_block(
-            dit, state, ready, spec=spec, sampling=sampling, frames=frames, exit_step=exit_step
+            dit, state, ready, spec=spec, sampling=sampling, frames=frames, exit_step=exit_step, controls=given
         )
         state = rolled.state
         clean.append(rolled.latents)
@@ -60,7 +63,18 @@ def recorded_rollout(
         levels.append(rolled.t)
     t = torch.tensor(levels, device=noisy[0].device).expand(len(seeds), -1)
     lengths = tuple(part.shape[-1] for part in clean)
-    return Recording(torch.cat(clean, dim=-1), torch.cat(noisy, dim=-1), t, lengths)
+    played = None if controls is None else controls[..., controls.shape[-1] - sum(lengths) :]
+    return Recording(torch.cat(clean, dim=-1), torch.cat(noisy, dim=-1), t, lengths, played)
+
+
+def _controls_of(
+    controls: Tensor | None, context_frames: int, lengths_frames: Sequence[int]
+) -> tuple[Tensor | None, Sequence[Tensor | None]]:
+    """Frame controls of the context, and of every rolled block."""
+    if controls is None:
+        return None, [None] * len(lengths_frames)
+    past, *own = controls.split([context_frames, *lengths_frames], dim=-1)
+    return past, [part.contiguous() for part in own]
 
 
 def replayed(
@@ -85,7 +99,7 @@ def _block_causal(dit: DiT, recording: Recording, told: Conditioning, spec: Bloc
     return parallel_velocity(
         dit, recording.clean, recording.noisy, recording.t, lengths_frames=recording.lengths_frames,
         context_blocks=spec.context_blocks, prefix_distance=spec.prefix_distance, cross=told.cross,
-        global_cond=told.global_cond, checkpointed=checkpointed,
+        global_cond=told.global_cond, controls=recording.controls, checkpointed=checkpointed,
     )  # fmt: skip
 
 
@@ -100,19 +114,21 @@ def _encoder_decoder(dit: DiT, recording: Recording, told: Conditioning, spec: B
             None if part is None else part.repeat(len(same), *(1 for _ in part.shape[1:]))
             for part in (told.cross, told.global_cond)
         )
+        controls = [window.controls for window in same if window.controls is not None]
         rows = window_velocity(
             dit, context, noisy, t, prefix_distance=spec.prefix_distance, cross=cross, global_cond=global_cond,
-            checkpointed=checkpointed,
+            controls=torch.cat(controls) if controls else None, checkpointed=checkpointed,
         )  # fmt: skip
         velocity |= {window.block: part for window, part in zip(same, rows.chunk(len(same)), strict=True)}
     return torch.cat([velocity[window.block] for window in windows], dim=-1)
 
 
 class _Window(NamedTuple):
-    """One rolled block: its context `b c s`, its last step's input `b c n` and level `b`."""
+    """One rolled block: its context `b c s`, its last step's input `b c n` and level `b`; controls `b e (s + n)`."""
 
     block: int
     inputs: tuple[Tensor, Tensor, Tensor]
+    controls: Tensor | None
 
     @property
     def lengths_frames(self) -> tuple[int, int]:
@@ -125,7 +141,9 @@ def _windows(recording: Recording, spec: BlockSpec) -> list[_Window]:
     noisy = recording.noisy.split(lengths[-count:], dim=-1)
     windows = []
     for block, number in enumerate(range(len(lengths) - count, len(lengths))):
-        seen = clean[max(0, number - spec.context_blocks) : number]
+        first = max(0, number - spec.context_blocks)
+        seen, part = clean[first:number], slice(sum(lengths[:first]), sum(lengths[: number + 1]))
         context = torch.cat(seen, dim=-1) if seen else recording.clean[..., :0]
-        windows.append(_Window(block, (context, noisy[block], recording.t[:, block])))
+        controls = None if recording.controls is None else recording.controls[..., part]
+        windows.append(_Window(block, (context, noisy[block], recording.t[:, block]), controls))
     return windows

@@ -1,0 +1,46 @@
+"""A part of a procedural song as the music, and what the other parts play as its accompaniment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.music import STEM_NAMES, Song
+
+
+@dataclass(frozen=True)
+class Target:
+    """Stems that are the music, written with plus signs: "bass", "drums+bass"; the others accompany them.
+
+    Raises LmdmError for stems that songs do not have, named twice, or all of them: nobody would accompany.
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        unknown = [stem for stem in self.stems if stem not in STEM_NAMES]
+        if unknown:
+            raise LmdmError(f"Songs have the stems {', '.join(STEM_NAMES)}, not {unknown[0]!r} (in {self.name!r}).")
+        if len(set(self.stems)) < len(self.stems) or not self.others:
+            raise LmdmError(f"The stems {self.name!r} must differ, and leave one to accompany them.")
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Names of the stems that are the music."""
+        return tuple(self.name.split("+"))
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Names of the stems that accompany them."""
+        return tuple(stem for stem in STEM_NAMES if stem not in self.stems)
+
+    def sounds_in(self, song: Song) -> bool:
+        """Whether the song has notes both in the music and in its accompaniment."""
+        return all(any(song.stems[name].notes for name in names) for names in (self.stems, self.others))
+
+
+def only(song: Song, stems: Sequence[str]) -> Song:
+    """The song as if its other stems had no notes, so that a prompt speaks of these alone."""
+    left = {name: stem if name in stems else replace(stem, notes=()) for name, stem in song.stems.items()}
+    return replace(song, stems=left)

@@ -332,7 +332,8 @@ def test_fine_tuning_on_sketches_and_accompaniment_keeps_the_settings_that_play_
     live = lmdm.load(tmp_path / "run" / "model")
     assert live.section.sketch == sketch and "sketch_melody" in dict(live.section.frame_controls)
     columns = live.network.dit.to_input_add_embed.weight[:, 5:]
-    assert (columns.abs().amax(dim=0) > 0).float().mean() > 0.5, "notes that are never played learn nothing"
+    learned = columns.abs().amax(dim=0) > 0
+    assert learned[:11].all() and learned[-2:].all(), "all but the notes that are never played"
     again = replace(recipe, output=str(tmp_path / "again"), base=str(tmp_path / "run" / "model"), sketch=None)
     assert finetune.run(again, stop_after=1).step == 1, "its own settings come first, so the features fit"
     with pytest.raises(lmdm.LmdmError, match="other stems or features"):

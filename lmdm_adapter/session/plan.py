@@ -59,5 +59,5 @@ class SessionPlan:
         start = max(round(self.governor.lead_seconds * rate), 4 * fade)
         return Player(
             AudioRing(facts.channels, room), announce, fade_samples=fade, start_samples=start,
-            history_samples=max(start, self.history_samples(rate)),
+            history_samples=max(start, self.history_samples(rate)), grid_samples=facts.frame_samples,
         )  # fmt: skip

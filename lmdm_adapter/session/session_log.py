@@ -26,6 +26,7 @@ def header_of(engine: Engine, *, seed: int, versions: Mapping[str, str]) -> dict
     rate = engine.facts.sample_rate
     return {
         "kind": "session", "format": FORMAT, "versions": dict(versions), "seed": seed, "mode": engine.mode.name,
+        "mode_settings": engine.mode.settings(),
         "facts": asdict(engine.facts), "fade_samples": engine.plan.fade_samples(rate),
         "history_samples": engine.plan.history_samples(rate), "mix_values": dict(engine.mixer.start_values),
         "model_values": dict(engine.performer.values),

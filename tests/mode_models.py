@@ -77,7 +77,8 @@ class EchoMaker:
     def step(self, state: Nothing, prompt: Any, *, sampling: Any = None, frames: int = 0, frame_controls: Any = None):
         """One block."""
         rows = None if frame_controls is None else frame_controls["sketch_loudness"][1:]
-        samples = np.zeros((frames * self.facts.frame_samples, 2), np.float32) if rows is None else rows.T.reshape(-1, 2)
+        silence = np.zeros((frames * self.facts.frame_samples, 2), np.float32)
+        samples = silence if rows is None else rows.T.reshape(-1, 2)
         return Audio(np.ascontiguousarray(samples.T), self.facts.sample_rate), state
 
     def recache(self, state: Nothing) -> Nothing:

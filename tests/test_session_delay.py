@@ -62,7 +62,7 @@ def test_feedback_is_heard_again_and_begins_at_its_sample() -> None:
     assert np.array_equal(out[: 4000 + DELAY], late(heard, DELAY)[: 4000 + DELAY])
     assert not np.array_equal(out[4000 + DELAY : 4100 + DELAY], late(heard, DELAY)[4000 + DELAY : 4100 + DELAY])
     settled = 4000 + DELAY + 40
-    again = heard[settled - DELAY :][: 500] + np.float32(0.5) * out[settled - DELAY :][: 500]
+    again = heard[settled - DELAY :][:500] + np.float32(0.5) * out[settled - DELAY :][:500]
     assert np.array_equal(out[settled : settled + 500], again)
 
 

@@ -47,7 +47,8 @@ def parallel(engine: Engine, heard: np.ndarray) -> tuple[torch.Tensor, torch.Ten
     given = accompaniment(Heard(latents, kept_frames=latents.shape[-1]), 0, frames, lag_frames=timing.lag_frames,
                           frame_rate_hz=FACTS.frame_rate_hz)  # fmt: skip
     controls = packed_controls(given, LIVE.network.dit.config.further_controls, rows=1, frames=frames)
-    start = torch.cat([noise(3, i, 0, "start", shape=(clean.shape[1], n)) for i, n in enumerate(lengths)], dim=-1)[None]
+    drawn = [noise(3, block, 0, "denoise", shape=(clean.shape[1], n)) for block, n in enumerate(lengths)]
+    start = torch.cat(drawn, dim=-1)[None]
     told = condition(LIVE.network, Controls.of("house"), window_seconds=LIVE.window_seconds, device=LIVE.device)
     with torch.inference_mode():
         velocity = parallel_velocity(

@@ -16,10 +16,14 @@ from lmdm_adapter.cli import (
     bench_arc_memory,
     bench_finetune,
     convert,
+    delay,
     doctor,
     encode,
     evaluate,
     inspect,
+    jam,
+    replay,
+    sketch,
     stream,
     train,
 )
@@ -36,6 +40,10 @@ app = typer.Typer(
     help="Endless, playable music from Stable Audio checkpoints, made block by block.",
 )
 app.command("stream")(stream.stream)
+app.command("sketch")(sketch.sketch)
+app.command("jam")(jam.jam)
+app.command("delay")(delay.delay)
+app.command("replay")(replay.replay)
 app.command("convert")(convert.convert)
 app.command("encode")(encode.encode)
 app.command("inspect")(inspect.inspect)

@@ -72,9 +72,9 @@ class FinetuneRecipe:
     default for the codec, and those that the model already has come first. `sampling` is how the saved model plays
     unless it is told otherwise. `lora` of rank 0 trains all weights but the codec's. `checkpointed` computes
     activations twice instead of keeping them. `learn_guidance` above 1 trains the model to play at guidance 1 what
-    `base`, a live model then, plays at that guidance: half the network's passes in play, and the start that ARC-Forcing wants, whose
-    rollouts have no guidance. `context_projection` of an offline base begins as a copy of how the model hears its own
-    latents, or drawn anew.
+    `base`, a live model then, plays at that guidance: half the network's passes in play, and the start that ARC-Forcing
+    wants, whose rollouts have no guidance. `context_projection` of an offline base begins as a copy of how the model
+    hears its own latents, or drawn anew.
     """
 
     output: str

@@ -1,8 +1,8 @@
 """`delay`: the generative delay. What is played becomes a sketch, and the answer comes back a fixed time later.
 
 ("Live Music Diffusion Models", arXiv 2605.22717: the delay must be at least what the block, the features, the compute
-and the decoder need.) The sound is delayed before it is sketched, by whole samples: so the answer to a sound at sample s
-lies at s + delay, though a sketch knows frames only. The time before the session counts as silence.
+and the decoder need.) The sound is delayed before it is sketched, by whole samples: so the answer to a sound at sample
+s lies at s + delay, though a sketch knows frames only. The time before the session counts as silence.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class FeedbackLoop:
         self._ring.write(samples)
 
     def joined(self, heard: np.ndarray | None) -> np.ndarray:
-        """The next samples of both together, `s ch`; `heard` is what came since the last call, None without an input."""
+        """The next samples of both together, `s ch`; `heard` is what came since the last call, or None."""
         if heard is None:
             heard = np.zeros((self._ring.readable_samples, self._ring.channels), np.float32)
         waiting = np.concatenate([self._heard, heard])

@@ -1,4 +1,4 @@
-"""Which frames a mode plays from: those of the clock, or, while it is frozen, a loop of the last ones again and again."""
+"""Which frames a frozen mode plays from: a loop of the last ones, again and again."""
 
 from __future__ import annotations
 

@@ -65,18 +65,15 @@ class JamTiming:
         exact = codec_encode_stream.hold_back_frames(codec)
         look_ahead = exact if look_ahead_frames is None else look_ahead_frames
         block = longest_block_frames or facts.block_frames
-        device_seconds = device_samples / facts.sample_rate
-        # Half a frame more, because borders may lie between the frames of the clock after a held loop.
-        ahead = (plan.governor.lead_seconds + device_seconds) * facts.frame_rate_hz + 0.5
-        late = math.ceil(ahead) + facts.hold_back_frames + look_ahead
+        late = late_frames(facts, plan, look_ahead_frames=look_ahead, device_samples=device_samples)
         if visibility_seconds is None:
             return JamTiming(block, -(late + block - 1), block, look_ahead, device_samples)
-        visible = math.floor(visibility_seconds * facts.frame_rate_hz + 1e-9)
+        visible = visible_frames(visibility_seconds, facts)
         hop = min(block, 1 - late - visible)
         if hop < 1:
             raise LmdmError(
-                f"Of a live input {visibility_seconds:g} s cannot be known when a block is begun: lead, device, encoder "
-                f"and decoder take {late / facts.frame_rate_hz:.3f} s, so the most is "
+                f"Of a live input {visibility_seconds:g} s cannot be known when a block is begun: lead, device, "
+                f"encoder and decoder take {late / facts.frame_rate_hz:.3f} s, so the most is "
                 f"{-late / facts.frame_rate_hz:.3f} s."
             )
         return JamTiming(block, visible, hop, look_ahead, device_samples)
@@ -84,9 +81,24 @@ class JamTiming:
     @staticmethod
     def ahead(codec: Codec, facts: Facts, *, visibility_seconds: float = 0.0) -> JamTiming:
         """For an accompaniment that is known from the beginning, such as a file, seen that far ahead."""
-        visible = math.floor(visibility_seconds * facts.frame_rate_hz + 1e-9)
-        return JamTiming(facts.block_frames, visible, facts.block_frames, codec_encode_stream.hold_back_frames(codec),
-                         known=True)  # fmt: skip
+        block, look_ahead = facts.block_frames, codec_encode_stream.hold_back_frames(codec)
+        return JamTiming(block, visible_frames(visibility_seconds, facts), block, look_ahead, known=True)
+
+
+def late_frames(facts: Facts, plan: SessionPlan, *, look_ahead_frames: int, device_samples: int = 0) -> int:
+    """How long before a block begins the last frame was played whose latent is known then, with hops of a frame.
+
+    Half a frame is added, because borders may lie between the frames of the clock after a held loop.
+    """
+    ahead_seconds = plan.governor.lead_seconds + device_samples / facts.sample_rate
+    return math.ceil(ahead_seconds * facts.frame_rate_hz + 0.5) + facts.hold_back_frames + look_ahead_frames
+
+
+def visible_frames(visibility_seconds: float, facts: Facts) -> int:
+    """Whole frames of a visibility. Raises LmdmError beyond a minute."""
+    if not -60.0 <= visibility_seconds <= 60.0:
+        raise LmdmError(f"Visibility lies between -60 and 60 s, got {visibility_seconds:g} s.")
+    return math.floor(visibility_seconds * facts.frame_rate_hz + 1e-9)
 
 
 class JamMode:

@@ -24,10 +24,10 @@ def ping(sample_rate: int, *, amplitude: float = 0.5) -> np.ndarray:
 
 
 def device_latency_samples(heard: np.ndarray, *, sample_rate: int, played_at: int = 0) -> int:
-    """By how many samples what is heard lags behind what is played: `heard` is `s` or `s ch`, and lies on the same clock.
+    """By how many samples what is heard lags behind what is played.
 
-    The ping was played at sample `played_at`. Raises LmdmError when there is no ping, more than one place where it may
-    be, or one that would have been heard before it was played.
+    `heard` is `s` or `s ch`, on the clock on which the ping was played at sample `played_at`. Raises LmdmError when
+    there is no ping, more than one place where it may be, or one that would have been heard before it was played.
     """
     sound = np.asarray(heard, np.float64).mean(axis=1) if heard.ndim == 2 else np.asarray(heard, np.float64)
     sent = ping(sample_rate, amplitude=1.0).astype(np.float64)
@@ -39,8 +39,8 @@ def device_latency_samples(heard: np.ndarray, *, sample_rate: int, played_at: in
     rest = float(likeness[~beside].max()) if not beside.all() else 0.0
     if likeness[place] < max(LEAST_LIKENESS, LEAST_LEAD * rest):
         raise LmdmError(
-            f"No ping was found in {len(sound) / sample_rate:.2f} s of input (likeness {likeness[place]:.2f}, elsewhere "
-            f"{rest:.2f}); turn up the output, hold the microphone to it, and try again."
+            f"No ping was found in {len(sound) / sample_rate:.2f} s of input (likeness {likeness[place]:.2f}, "
+            f"elsewhere {rest:.2f}); turn up the output, hold the microphone to it, and try again."
         )
     if place < played_at:
         raise LmdmError(f"The ping was heard at sample {place}, before it was played at {played_at}; try again.")

@@ -35,7 +35,7 @@ class SessionPlan:
 
     @staticmethod
     def listening(lead_seconds: float = LISTENING_LEAD_SECONDS) -> SessionPlan:
-        """For modes that hear: the lead never grows, since a mode's latency is made of it. Who is late gets fewer steps.
+        """For modes that hear: the lead never grows, since their latency is made of it. Who is late gets fewer steps.
 
         Raises LmdmError for a lead that is not positive.
         """

@@ -52,12 +52,15 @@ class Recorder:
         self._work = np.empty((WORK_SAMPLES, facts.channels), np.float32)
         self._lost = dict.fromkeys(names, 0)
 
-    def begin(self, engine: Engine, *, seed: int) -> None:
-        """Write the log's first line, and what the mode knows already. Before the first block."""
+    def begin(self, engine: Engine, *, seed: int, model: str | None = None) -> None:
+        """Write the log's first line, and what the mode knows already. Before the first block.
+
+        `model` is the name that the model was loaded by.
+        """
         if material := engine.mode.material():
             with _sentences(self.folder / MATERIAL_NAME):
                 np.savez(self.folder / MATERIAL_NAME, **material)
-        self._line(header_of(engine, seed=seed, versions=versions()))
+        self._line(header_of(engine, seed=seed, versions=versions(), model=model))
 
     def tap(self, name: str, samples: np.ndarray) -> None:
         """Take audio, `s ch`; for `Engine(tap=...)`."""
@@ -109,9 +112,9 @@ def versions() -> dict[str, str]:
 class Recording:
     """A recorder and its session from the first line of the log to the last, as a `with` block."""
 
-    def __init__(self, recorder: Recorder, engine: Engine, *, seed: int) -> None:
+    def __init__(self, recorder: Recorder, engine: Engine, *, seed: int, model: str | None = None) -> None:
         self.recorder, self.engine = recorder, engine
-        recorder.begin(engine, seed=seed)
+        recorder.begin(engine, seed=seed, model=model)
 
     def __enter__(self) -> Recording:
         return self

@@ -57,7 +57,7 @@ class RawEars:
 
     def push(self, samples: np.ndarray) -> Sketch:
         """The frames that are whole by now."""
-        self._waiting = np.concatenate([self._waiting, samples])
+        self._waiting = np.concatenate([self._waiting, np.broadcast_to(samples, (len(samples), 2))])
         frames = len(self._waiting) // self._frame
         whole, self._waiting = np.split(self._waiting, [frames * self._frame])
         return Sketch.told({"loudness": whole.reshape(frames, -1).T})

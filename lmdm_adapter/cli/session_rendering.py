@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from rich.progress import Progress, TaskID
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.cli.heard_sound import heard_sound
 from lmdm_adapter.cli.models import open_model
 from lmdm_adapter.cli.screen import block_progress
-from lmdm_adapter.cli.session_report import BlockMade, SessionReport
+from lmdm_adapter.cli.session_report import SessionReport, against_deadlines
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.io.atomic import require_writable
 from lmdm_adapter.io.files import AudioWriter, require_audio_target, write_json
@@ -125,9 +126,10 @@ def _played(
                 recorder.write(noted)
             for record in noted:
                 if record["kind"] == "block":
-                    _show(progress, bar, BlockMade.of(record, sample_rate=rate))
+                    _show(progress, bar, record["samples"] / rate, record["compute_seconds"])
             progress.update(bar, advance=len(piece) / rate)
-    blocks = [BlockMade.of(record, sample_rate=rate) for record in records if record["kind"] == "block"]
+    made = [(record["samples"] / rate, record["compute_seconds"]) for record in records if record["kind"] == "block"]
+    blocks = against_deadlines(made, lead_seconds=request.lead_seconds)
     troubles = [record for record in records if record["kind"] == "input"]
     budget = engine.budget(compute_seconds=max((block.compute_seconds for block in blocks), default=0.0))
     latency = engine.mode.late_samples / rate if isinstance(engine.mode, DelayMode) else budget.total_seconds
@@ -137,7 +139,7 @@ def _played(
     )  # fmt: skip
 
 
-def _pieces(engine: Engine, heard: np.ndarray):  # noqa: ANN202
+def _pieces(engine: Engine, heard: np.ndarray) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
     """Play `heard` (`s ch`) to the engine; what it plays meanwhile, and what it noted, piece by piece."""
     rate, lead = engine.facts.sample_rate, engine.plan.governor.lead_seconds
     chunk = max(1, min(CHUNK_SAMPLES, int(lead * rate / CHUNKS_OF_A_LEAD)))
@@ -150,9 +152,9 @@ def _pieces(engine: Engine, heard: np.ndarray):  # noqa: ANN202
         yield piece, engine.noted()
 
 
-def _show(progress: Any, bar: Any, block: BlockMade) -> None:
-    factor = block.compute_seconds / block.audio_seconds_made if block.audio_seconds_made else 0.0
-    progress.update(bar, block_ms=1000.0 * block.compute_seconds, factor=factor)
+def _show(progress: Progress, bar: TaskID, made_seconds: float, compute_seconds: float) -> None:
+    factor = compute_seconds / made_seconds if made_seconds else 0.0
+    progress.update(bar, block_ms=1000.0 * compute_seconds, factor=factor)
 
 
 def _settings(request: SessionRequest, engine: Engine) -> dict[str, Any]:

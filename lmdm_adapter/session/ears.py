@@ -11,7 +11,7 @@ from lmdm_adapter.controls.sketch import Sketch, SketchConfig, push, start
 
 
 class Ears(Protocol):
-    """Sound in, in pieces of any length; frames of a sketch out, as soon as they are settled."""
+    """Sound in, in pieces of any length and channels; frames of a sketch out, as soon as they are settled."""
 
     def push(self, samples: np.ndarray) -> Sketch:
         """The frames that the next samples, `s ch`, settle; none perhaps. The first ever is frame 0."""

@@ -157,14 +157,7 @@ class JamMode:
 
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:
         """From a sound to the first music that heard it; one that is known ahead is waited for by nobody."""
-        if self.known is not None:
-            return Budget("jam", (("lag", max(0.0, self.timing.lag_frames / timing.frame_rate_hz)),))
-        look_ahead = self.timing.look_ahead_frames / timing.frame_rate_hz
-        blocks = Timing(timing.frame_rate_hz, self.timing.longest_block_frames, timing.hold_back_frames,
-                        timing.device_seconds)  # fmt: skip
-        rest = -self.timing.visibility_frames / timing.frame_rate_hz
-        slack = rest - look_ahead - timing.hold_back_seconds - timing.device_seconds
-        return jam_budget(blocks, encoder_look_ahead_seconds=look_ahead, slack_seconds=max(0.0, slack))
+        return jam_timing_budget(self.timing, timing)
 
     def settings(self) -> dict[str, Any]:
         """Its timing and the length of its loop."""
@@ -190,6 +183,19 @@ class JamMode:
             controls = self._of(loop.first_frame, loop.length_frames)
             if controls[MASK].any():
                 self._loop = loop, controls
+
+
+def jam_timing_budget(jam: JamTiming, timing: Timing) -> Budget:
+    """The latency of a jam: all of its lag, part by part. The slack is the lead, in which is computed, and the hop."""
+    if jam.known:
+        return Budget("jam", (("lag", max(0.0, jam.lag_frames / timing.frame_rate_hz)),))
+    look_ahead_seconds = jam.look_ahead_frames / timing.frame_rate_hz
+    blocks = Timing(timing.frame_rate_hz, jam.longest_block_frames, timing.hold_back_frames, timing.device_seconds)
+    rest_seconds = -jam.visibility_frames / timing.frame_rate_hz
+    slack_seconds = rest_seconds - look_ahead_seconds - timing.hold_back_seconds - timing.device_seconds
+    return jam_budget(
+        blocks, encoder_look_ahead_seconds=look_ahead_seconds, slack_seconds=max(0.0, slack_seconds)
+    )  # fmt: skip
 
 
 def encoded(codec: Codec, audio: Audio) -> Tensor:

@@ -41,15 +41,13 @@ class SketchFollower:
         kept = KEPT_FRAMES + loop_frames + late_samples // config.frame_samples + longest_block_frames
         self.line = SketchLine(widest_frames=config.widest_frames, kept_frames=kept)
         self._gain, self._tightness, self._freeze = 1.0, 1.0, False
-        self._silence = late_samples - device_samples
+        if ears is not None and late_samples > device_samples:
+            self.hear(np.zeros((late_samples - device_samples, 1), np.float32))  # what was before the session
 
     def hear(self, samples: np.ndarray) -> None:
         """The next samples of the live input, `s ch`; without ears there is nothing to hear with."""
         if self.ears is None:
             return
-        if self._silence:
-            samples = np.concatenate([np.zeros((self._silence, samples.shape[1]), np.float32), samples])
-            self._silence = 0
         if (sketch := self.ears.push(samples)).frames:
             self.line.append(sketch.without(*self.without))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from lmdm_adapter.audio import Audio
@@ -19,15 +21,18 @@ from lmdm_adapter.samplers import noise
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.jam_mode import JamMode, JamTiming, encoded
 from lmdm_adapter.session.maker import facts_of
+from lmdm_adapter.session.restored import restored_mode
+from lmdm_adapter.session.simulation import Device
 from lmdm_adapter.spec import Sampling
 from tests.mode_models import PLAN, RATE, SPEC, listening_live, performed
+from tests.test_session_replay import recorded, replayed
 
 LIVE = listening_live(steps=1)
 FACTS = facts_of(LIVE)
 CODEC = LIVE.codec
 
 
-def sound(samples: int = 6000, seed: int = 0) -> np.ndarray:
+def sound(samples: int = 4500, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-0.5, 0.5, (samples, 1)).astype(np.float32)
 
 
@@ -104,7 +109,7 @@ def test_the_reaction_comes_within_the_budget_and_not_before_the_lag() -> None:
 
 def test_what_is_known_ahead_is_seen_ahead() -> None:
     heard, changed = sound(), sound()
-    changed[4000:] = sound(seed=1)[4000:]
+    changed[3500:] = sound(seed=1)[3500:]
     timing = JamTiming.ahead(CODEC, FACTS, visibility_seconds=0.2)
     assert timing.visibility_frames == 25 and timing.lag_frames == 6 - 25
     one, other = (
@@ -112,7 +117,7 @@ def test_what_is_known_ahead_is_seen_ahead() -> None:
         for each in (heard, changed)
     )
     first = int(np.flatnonzero((one != other).any(axis=1))[0])
-    assert first < 4000 - 10 * FACTS.frame_samples, "what is going to be played is heard before"
+    assert first < 3500 - 10 * FACTS.frame_samples, "what is going to be played is heard before"
     engine = engine_of(timing, known=encoded(CODEC, Audio(heard.T, RATE)))
     performed(engine, heard, chunk=100)
     played, together = parallel(engine, heard)
@@ -154,3 +159,24 @@ def test_without_an_accompaniment_the_model_plays_alone() -> None:
         [piece.samples.T for piece in LIVE.stream("house", 1500 / RATE, seed=3, sampling=Sampling(1, "euler"))]
     )
     assert np.array_equal(out, alone)
+
+
+def test_a_jam_with_stalls_and_turns_replays_bit_for_bit_from_its_recording(tmp_path: Path) -> None:
+    def hears(first: int, count: int) -> np.ndarray | None:
+        """A player who is not there for a while: longer than a gap, so that silence is counted in."""
+        return None if 6000 < first < 12_000 else np.random.default_rng(first).uniform(-1, 1, (count, 1)).astype("f4")
+
+    timing = JamTiming.live(CODEC, FACTS, PLAN, longest_block_frames=SPEC.block_frames + 1)
+    played, log = recorded(
+        tmp_path / "take", LIVE, FACTS, LIVE.start(5), mode=JamMode(CODEC, timing), plan=PLAN,
+        device=Device((100, 1, 37), hears=hears, source=(RATE, 1)),
+    )  # fmt: skip
+    assert log.of("hold") and any(record["what"] == "stopped" for record in log.of("input"))
+    heard, dry = (soundfile.read(tmp_path / "take" / f"{name}.wav", dtype="float32", always_2d=True)[0]
+                  for name in ("input", "dry"))  # fmt: skip
+    again = replayed(log, LIVE, FACTS, LIVE.start(5), mode=restored_mode(LIVE, log, tmp_path / "take"), heard=heard,
+                     dry=dry)  # fmt: skip
+    assert np.array_equal(played, again) and played.any()
+    deaf = replayed(log, LIVE, FACTS, LIVE.start(5), mode=restored_mode(LIVE, log, tmp_path / "take"),
+                    heard=heard[::-1].copy(), dry=dry)  # fmt: skip
+    assert not np.array_equal(played, deaf)

@@ -20,7 +20,8 @@ from lmdm_adapter.network.parallel import parallel_velocity
 from lmdm_adapter.samplers import noise
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.jam_mode import JamMode, JamTiming, encoded
-from lmdm_adapter.session.maker import facts_of
+from lmdm_adapter.session.maker import Facts, facts_of
+from lmdm_adapter.session.plan import SessionPlan
 from lmdm_adapter.session.restored import restored_mode
 from lmdm_adapter.session.simulation import Device
 from lmdm_adapter.spec import Sampling
@@ -180,3 +181,12 @@ def test_a_jam_with_stalls_and_turns_replays_bit_for_bit_from_its_recording(tmp_
     deaf = replayed(log, LIVE, FACTS, LIVE.start(5), mode=restored_mode(LIVE, log, tmp_path / "take"),
                     heard=heard[::-1].copy(), dry=dry)  # fmt: skip
     assert not np.array_equal(played, deaf)
+
+
+def test_a_jam_without_settings_stays_within_what_models_are_trained_for() -> None:
+    """48 frames of Stable Audio Open at once would be known 3.5 s before the block; hops are shorter instead."""
+    facts = Facts(44_100, 2, 2048, block_frames=48, hold_back_frames=8)
+    timing = JamTiming.live(CODEC, facts, SessionPlan.listening(), look_ahead_frames=8)
+    assert timing.hop_frames == 16 and -2.0 <= timing.visibility_frames / facts.frame_rate_hz < -1.95
+    slow = JamTiming.live(CODEC, facts, SessionPlan.listening(2.0), look_ahead_frames=8)
+    assert slow.hop_frames == 1 and slow.visibility_frames / facts.frame_rate_hz < -2.0, "as near as it can be"

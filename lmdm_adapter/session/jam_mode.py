@@ -26,6 +26,8 @@ from lmdm_adapter.session.plan import SessionPlan
 
 KEPT_FRAMES = 1024
 LOOP_SECONDS = 2.0
+LEAST_TRAINED_VISIBILITY_SECONDS = -2.0
+"""What fine-tuning draws at the least unless it is told otherwise (docs/training.md, "Frame controls")."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,19 @@ class JamTiming:
         codec: Codec, facts: Facts, plan: SessionPlan, *, visibility_seconds: float | None = None,
         device_samples: int = 0, look_ahead_frames: int | None = None, longest_block_frames: int | None = None,
     ) -> JamTiming:  # fmt: skip
-        """For an input that comes as it is played. Without `visibility_seconds` hops are of a block, which costs least.
+        """For an input that comes as it is played, in hops as long as `visibility_seconds` allows, at most a block.
 
-        With it hops are as long as it leaves time for. Raises LmdmError for more visibility than a live input has.
+        Longer hops cost less. Without a visibility it is that of the longest hop that stays within what models are
+        trained for. Raises LmdmError for more visibility than a live input has.
         """
         exact = codec_encode_stream.hold_back_frames(codec)
         look_ahead = exact if look_ahead_frames is None else look_ahead_frames
         block = longest_block_frames or facts.block_frames
         late = late_frames(facts, plan, look_ahead_frames=look_ahead, device_samples=device_samples)
         if visibility_seconds is None:
-            return JamTiming(block, -(late + block - 1), block, look_ahead, device_samples)
+            trained_frames = int(-LEAST_TRAINED_VISIBILITY_SECONDS * facts.frame_rate_hz)
+            hop = min(block, max(1, trained_frames - late + 1))
+            return JamTiming(block, -(late + hop - 1), hop, look_ahead, device_samples)
         visible = visible_frames(visibility_seconds, facts)
         hop = min(block, 1 - late - visible)
         if hop < 1:

@@ -162,7 +162,7 @@ def test_dry_sound_is_mixed_at_its_sample() -> None:
 
 
 def test_a_player_who_comes_back_is_heard_where_the_clock_is() -> None:
-    """Whose input stops is counted as silent, half a second late; without that all the rest would be heard too early."""
+    """Whose input stops is counted as silent, half a second late; else all the rest would be heard too early."""
     live_input = LiveInput(lambda record: None, sample_rate=8000, channels=1)
     live_input.hear(np.ones((100, 1), np.float32))
     assert len(live_input.drained(played_samples=200)) == 100, "half a second is waited for"

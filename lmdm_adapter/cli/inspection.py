@@ -117,7 +117,7 @@ def _details(checkpoint: Checkpoint) -> dict[str, Any]:
     live = live_from_checkpoint(checkpoint)
     codec = live.codec if live.network.config.codec is not None else None
     details = {**_network_details(live.network), **_live_details(live.section, codec)}
-    return details if codec is None else {**details, "latency": latencies(live)}
+    return details if codec is None else {**details, "latency": latencies(live.section, codec)}
 
 
 def _network_details(network: Network) -> dict[str, Any]:

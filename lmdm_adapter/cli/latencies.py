@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lmdm_adapter.live import LiveModel
+from lmdm_adapter.codec import Codec
+from lmdm_adapter.section import LmdmSection
 from lmdm_adapter.session.budget import Budget, stream_budget
 from lmdm_adapter.session.jam_mode import JamTiming, jam_timing_budget
-from lmdm_adapter.session.maker import Facts, facts_of
+from lmdm_adapter.session.maker import Facts
 from lmdm_adapter.session.needs import sketch_settings, unmet_need
 from lmdm_adapter.session.plan import SessionPlan
 from lmdm_adapter.session.sketch_mode import following_budget
@@ -16,10 +17,12 @@ from lmdm_adapter.session.sketch_mode import following_budget
 MODES = ("stream", "sketch", "jam", "delay")
 
 
-def latencies(live: LiveModel) -> dict[str, dict[str, Any]]:
-    """By mode: its budget at the usual leads, or what the model needs for it."""
-    facts = facts_of(live)
-    return {mode: _told(live, facts, mode) for mode in MODES}
+def latencies(section: LmdmSection, codec: Codec) -> dict[str, dict[str, Any]]:
+    """By mode: its budget at the usual leads, or what a live model of that section needs for it."""
+    assert section.spec is not None, "live models have a BlockSpec"
+    facts = Facts(codec.sample_rate, codec.channels, codec.frame_samples, section.spec.block_frames,
+                  codec.hold_back_frames)  # fmt: skip
+    return {mode: _told(section, codec, facts, mode) for mode in MODES}
 
 
 def latency_text(told: Mapping[str, Any]) -> str:
@@ -30,16 +33,16 @@ def latency_text(told: Mapping[str, Any]) -> str:
     return f"{told['total_seconds']:.3f} s ({parts})"
 
 
-def _told(live: LiveModel, facts: Facts, mode: str) -> dict[str, Any]:
-    need = unmet_need(live.section, mode)
-    return {"needs": need} if need is not None else _budget(live, facts, mode).to_json()
+def _told(section: LmdmSection, codec: Codec, facts: Facts, mode: str) -> dict[str, Any]:
+    need = unmet_need(section, mode)
+    return {"needs": need} if need is not None else _budget(section, codec, facts, mode).to_json()
 
 
-def _budget(live: LiveModel, facts: Facts, mode: str) -> Budget:
+def _budget(section: LmdmSection, codec: Codec, facts: Facts, mode: str) -> Budget:
     timing, plan = facts.timing(), SessionPlan.listening()
     if mode == "stream":
         return stream_budget(timing, lead_seconds=SessionPlan().governor.lead_seconds)
     if mode == "jam":
-        return jam_timing_budget(JamTiming.live(live.codec, facts, plan), timing)
-    config = sketch_settings(live.section, mode)
+        return jam_timing_budget(JamTiming.live(codec, facts, plan), timing)
+    config = sketch_settings(section, mode)
     return following_budget(mode, config, timing, lead_seconds=plan.governor.lead_seconds)

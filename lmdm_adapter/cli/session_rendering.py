@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,15 +99,17 @@ def play_file(
         live, facts, mode, state=state, plan=plan, values=request.values, source=(facts.sample_rate, facts.channels),
         tap=None if recorder is None else recorder.tap,
     )  # fmt: skip
-    report = _played(request, engine, source, recorder, load_seconds=load_seconds)
+    records = _played(request, engine, source, recorder)
+    report = _reported(request, engine, records, load_seconds=load_seconds)
     if request.json is not None:
         write_json(request.json, report.to_json())
     return report
 
 
 def _played(
-    request: SessionRequest, engine: Engine, source: Audio, recorder: Recorder | None, *, load_seconds: float
-) -> SessionReport:
+    request: SessionRequest, engine: Engine, source: Audio, recorder: Recorder | None
+) -> list[Mapping[str, Any]]:  # fmt: skip
+    """Write what the engine plays to the source and the tail; the records of the session."""
     rate = source.sample_rate
     heard = np.pad(source.samples.T, ((0, round(request.tail_seconds * rate)), (0, 0)))
     writer = AudioWriter(request.out, rate, source.channels, expected_samples=len(heard))
@@ -124,18 +126,21 @@ def _played(
             records += noted
             if recorder is not None:
                 recorder.write(noted)
-            for record in noted:
-                if record["kind"] == "block":
-                    _show(progress, bar, record["samples"] / rate, record["compute_seconds"])
-            progress.update(bar, advance=len(piece) / rate)
+            _show(progress, bar, len(piece) / rate, noted, rate)
+    return records
+
+
+def _reported(
+    request: SessionRequest, engine: Engine, records: Sequence[Mapping[str, Any]], *, load_seconds: float
+) -> SessionReport:  # fmt: skip
+    rate = engine.facts.sample_rate
     made = [(record["samples"] / rate, record["compute_seconds"]) for record in records if record["kind"] == "block"]
     blocks = against_deadlines(made, lead_seconds=request.lead_seconds)
-    troubles = [record for record in records if record["kind"] == "input"]
     budget = engine.budget(compute_seconds=max((block.compute_seconds for block in blocks), default=0.0))
     latency = engine.mode.late_samples / rate if isinstance(engine.mode, DelayMode) else budget.total_seconds
     return SessionReport(
-        _settings(request, engine), rate, writer.samples_written, load_seconds, latency, budget, blocks,
-        engine.player.holds, troubles,
+        _settings(request, engine), rate, engine.player.sample, load_seconds, latency, budget, blocks,
+        engine.player.holds, [record for record in records if record["kind"] == "input"],
     )  # fmt: skip
 
 
@@ -152,9 +157,12 @@ def _pieces(engine: Engine, heard: np.ndarray) -> Iterator[tuple[np.ndarray, lis
         yield piece, engine.noted()
 
 
-def _show(progress: Progress, bar: TaskID, made_seconds: float, compute_seconds: float) -> None:
-    factor = compute_seconds / made_seconds if made_seconds else 0.0
-    progress.update(bar, block_ms=1000.0 * compute_seconds, factor=factor)
+def _show(progress: Progress, bar: TaskID, seconds: float, noted: Sequence[Mapping[str, Any]], rate: int) -> None:
+    progress.update(bar, advance=seconds)
+    for record in noted:
+        if record["kind"] == "block":
+            compute, made = record["compute_seconds"], record["samples"] / rate
+            progress.update(bar, block_ms=1000.0 * compute, factor=compute / made if made else 0.0)
 
 
 def _settings(request: SessionRequest, engine: Engine) -> dict[str, Any]:

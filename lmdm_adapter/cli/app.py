@@ -20,6 +20,7 @@ from lmdm_adapter.cli import (
     encode,
     evaluate,
     inspect,
+    live,
     stream,
     train,
 )
@@ -36,6 +37,7 @@ app = typer.Typer(
     help="Endless, playable music from Stable Audio checkpoints, made block by block.",
 )
 app.command("stream")(stream.stream)
+app.command("live")(live.live)
 app.command("convert")(convert.convert)
 app.command("encode")(encode.encode)
 app.command("inspect")(inspect.inspect)

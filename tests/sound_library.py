@@ -24,7 +24,8 @@ class CallbackAbort(Exception):
 def device(index: int, name: str, *, inputs: int = 0, outputs: int = 0, rate: float = 44100.0) -> dict[str, Any]:
     """One entry of `query_devices`."""
     return {"index": index, "name": name, "hostapi": 0, "max_input_channels": inputs, "max_output_channels": outputs,
-            "default_samplerate": rate}  # fmt: skip
+            "default_samplerate": rate,
+            "default_low_input_latency": 0.01, "default_low_output_latency": 0.02}  # fmt: skip
 
 
 class Stream:

@@ -55,6 +55,10 @@ def live(
         Optional[float],  # noqa: UP045
         typer.Option("--bpm", help="Tempo of the grid that blocks follow; by default none."),
     ] = None,
+    beats: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--beats", help="For --mode delay: how late it answers, in beats of --bpm."),
+    ] = None,
     osc_port: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option("--osc-port", metavar="P", help="Listen for OSC at this UDP port; 0 picks a free one."),
@@ -112,9 +116,9 @@ def live(
         return
     request = LiveRequest(
         prompt=prompt, model=model, mode=mode.value, source=input, output=output, block_frames=block_frames,
-        latency_seconds=latency, lead_seconds=lead, bpm=bpm, osc_port=osc_port, osc_host=osc_host, midi_in=midi_in,
-        midi_map=midi_map, midi_learn=tuple(midi_learn or ()), record=record, minutes=minutes, steps=steps,
-        guidance=guidance, seed=seed, json=json, device=device, dtype=dtype.value, threads=threads,
+        latency_seconds=latency, lead_seconds=lead, bpm=bpm, beats=beats, osc_port=osc_port, osc_host=osc_host,
+        midi_in=midi_in, midi_map=midi_map, midi_learn=tuple(midi_learn or ()), record=record, minutes=minutes,
+        steps=steps, guidance=guidance, seed=seed, json=json, device=device, dtype=dtype.value, threads=threads,
     )  # fmt: skip
     report = play_live(request, notice=say)
     say(report.line())

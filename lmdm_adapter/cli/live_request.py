@@ -11,6 +11,7 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.io.atomic import require_writable
 from lmdm_adapter.io.midi_map import require_knob
 from lmdm_adapter.session.governor import GovernorPlan
+from lmdm_adapter.session.mode_choice import HEARING
 from lmdm_adapter.session.parameters import parameter_named
 from lmdm_adapter.session.plan import SessionPlan
 
@@ -34,6 +35,7 @@ class LiveRequest:
     latency_seconds: float | None
     lead_seconds: float
     bpm: float | None
+    beats: float | None
     osc_port: int | None
     osc_host: str
     midi_in: str | None
@@ -67,8 +69,15 @@ class LiveRequest:
         self.session_plan()
         if self.latency_seconds is not None and not 0.0 <= self.latency_seconds <= 10.0:
             raise LmdmError(f"--latency must lie between 0 and 10 s, got {self.latency_seconds:g}.")
+        if self.beats is not None and (self.bpm is None or not 0.0 < self.beats <= 256.0):
+            raise LmdmError(f"--beats is a positive number of beats with a --bpm, got {self.beats:g}.")
         if self.minutes is not None and not 0.0 < self.minutes <= LONGEST_MINUTES:
             raise LmdmError(f"--minutes must be positive and at most {LONGEST_MINUTES:g}, got {self.minutes:g}.")
+
+    @property
+    def delay_seconds(self) -> float | None:
+        """How late the delay answers, for the mode delay."""
+        return None if self.beats is None or self.bpm is None else self.beats * 60.0 / self.bpm
 
     def values(self) -> dict[str, Any]:
         """The parameters that a session begins with."""
@@ -79,5 +88,6 @@ class LiveRequest:
         """How far ahead it plays. Raises LmdmError for a lead that is none."""
         if not math.isfinite(self.lead_seconds) or not 0.05 <= self.lead_seconds <= 30.0:
             raise LmdmError(f"--lead must lie between 0.05 and 30 s, got {self.lead_seconds:g}.")
-        most = max(self.lead_seconds, GovernorPlan().most_lead_seconds)
+        # Where the mode listens, its latency is made of the lead, which must not grow then.
+        most = self.lead_seconds if self.mode in HEARING else max(self.lead_seconds, GovernorPlan().most_lead_seconds)
         return SessionPlan(GovernorPlan(lead_seconds=self.lead_seconds, most_lead_seconds=most))

@@ -97,9 +97,13 @@ def _opened(
     recorder = None
     if request.record is not None:
         recorder = Recorder(request.record, facts, with_input=source is not None)
+    mode = mode_named(
+        request.mode, live, facts, request.session_plan(), delay_seconds=request.delay_seconds, bpm=request.bpm,
+        device_samples=round(plan.expected_seconds * facts.sample_rate),
+    )  # fmt: skip
     engine = Engine(
-        live, facts, mode_named(request.mode, live, facts), state=live.start(seed=request.seed),
-        plan=request.session_plan(), values=request.values(), source=plan.engine_source,
+        live, facts, mode, state=live.start(seed=request.seed), plan=request.session_plan(),
+        values=request.values(), source=plan.engine_source,
         tap=None if recorder is None else recorder.tap,
     )  # fmt: skip
     if recorder is not None:

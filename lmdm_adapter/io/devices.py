@@ -17,7 +17,7 @@ PORTAUDIO_CURE = "install it: apt-get install libportaudio2, or brew install por
 
 @dataclass(frozen=True)
 class SoundPort:
-    """One device as PortAudio lists it: how many channels go in and out, and the rate it likes best."""
+    """One device as PortAudio lists it: channels in and out, the rate it likes best, its least latencies."""
 
     index: int
     name: str
@@ -25,6 +25,8 @@ class SoundPort:
     inputs: int
     outputs: int
     sample_rate: int
+    input_latency_seconds: float = 0.0
+    output_latency_seconds: float = 0.0
 
     def channels(self, side: Side) -> int:
         """How many channels it has on one side."""
@@ -55,6 +57,14 @@ class SoundPlan:
     def engine_source(self) -> tuple[int, int] | None:
         """Rate and channels of the live input, as an engine wants them."""
         return None if self.source is None else (self.sample_rate, self.source_channels)
+
+    @property
+    def expected_seconds(self) -> float:
+        """The round trip that the devices promise, before they are open."""
+        if self.latency_seconds is not None:
+            return self.latency_seconds * (1 if self.source is None else 2)
+        heard = 0.0 if self.source is None else self.source.input_latency_seconds
+        return heard + self.output.output_latency_seconds
 
 
 def sound_library() -> ModuleType:
@@ -137,7 +147,8 @@ def _takes(library: Any, output: SoundPort, source: SoundPort | None, *, rate: i
 def _port(values: Mapping[str, Any], systems: Sequence[str]) -> SoundPort:
     return SoundPort(
         values["index"], values["name"], systems[values["hostapi"]], values["max_input_channels"],
-        values["max_output_channels"], round(values["default_samplerate"]),
+        values["max_output_channels"], round(values["default_samplerate"]), values["default_low_input_latency"],
+        values["default_low_output_latency"],
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.extras import extra
+from lmdm_adapter.io.osc_packets import well_formed
 from lmdm_adapter.io.osc_routes import ERROR, Reply, Routes
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,8 @@ class OscServer:
         except (OSError, OverflowError) as error:
             raise refusal(host, port, error) from error
         self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WANTED_BUFFER_BYTES)
-        # By default a traceback is printed for every packet that is broken.
+        # The library logs to the root logger and prints tracebacks for packets that are broken.
+        self._server.verify_request = self._well_formed
         self._server.handle_error = self._broken
         self.host, self.port = self._server.server_address[:2]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="lmdm-osc", daemon=True)
@@ -99,10 +101,16 @@ class OscServer:
         except OSError as error:
             log.info("The OSC reply to %s could not be sent: %s.", sender, error)
 
+    def _well_formed(self, request: tuple[bytes, Any], sender: Any) -> bool:
+        if well_formed(request[0]):
+            return True
+        self._broken(request, sender)
+        return False
+
     def _broken(self, request: Any, sender: Any) -> None:
         self.refused += 1
         if self._allowance.spend():
-            log.warning("A packet from %s is no OSC; it was passed over.", sender)
+            log.warning("A packet from %s is no OSC that is read here; it was passed over.", sender)
 
 
 def require_free_port(port: int, *, host: str = LOCALHOST) -> None:

@@ -1,0 +1,144 @@
+"""Real parts: a JACK server, PortAudio and the session. Full duplex is exact, and `lmdm live` plays on it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from lmdm_adapter.session.session_log import read_log
+from tests.jack_loop import BLOCK_FRAMES, DELAY_FRAMES, FRAME_SAMPLES
+from tests.jack_server import PERIOD, JackServer, jack_server
+from tests.sound_library import waited
+
+pytestmark = pytest.mark.audio_server
+MAIN = "import sys; sys.argv[0] = 'lmdm'; from lmdm_adapter.cli import main; main()"
+LONGEST_SECONDS = 180
+
+
+@pytest.fixture
+def server() -> Iterator[JackServer]:
+    """A server of the test's own."""
+    with jack_server() as running:
+        yield running
+
+
+def lmdm(server: JackServer, root: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Start `lmdm` as a client of the server."""
+    command = [sys.executable, "-c", MAIN, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=root, env=server.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, stdin=subprocess.DEVNULL)  # fmt: skip
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Exit code and output of a process that must end by itself."""
+    try:
+        out, err = process.communicate(timeout=LONGEST_SECONDS)
+    finally:
+        if process.poll() is None:
+            process.kill()
+    return process.returncode, out, err
+
+
+def test_full_duplex_is_late_by_the_delay_and_whole_periods(server: JackServer, root: Path, tmp_path: Path) -> None:
+    """A burst goes out, through JACK and back in, and out again: the same samples, an exact distance later."""
+    out = tmp_path / "played.npy"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.jack_loop", str(out)], cwd=root, env=server.environment, capture_output=True,
+        text=True, timeout=LONGEST_SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (holds, missed) = map(int, re.search(r"holds (\d+) underflows (\d+)", done.stdout).groups())  # type: ignore[union-attr]
+    played, burst_samples = np.load(out), BLOCK_FRAMES * FRAME_SAMPLES
+    first = int(np.argmax(np.abs(played[:, 0]) > 0))
+    burst = played[first : first + burst_samples]
+    copies = [place for place in places(played, burst) if place > first]
+    print(f"copies after {np.diff([first, *copies]).tolist()} samples, {holds} holds, {missed} missed periods")
+    assert copies, "the burst came back to the last bit"
+    extra = copies[0] - first - DELAY_FRAMES * FRAME_SAMPLES
+    assert extra > 0 and extra % PERIOD == 0, "the delay, and the way through JACK in whole periods"
+
+
+def places(played: np.ndarray, burst: np.ndarray) -> list[int]:
+    """Where the burst stands in what was played, bit for bit."""
+    starts = np.flatnonzero((played[: len(played) - len(burst), 0] == burst[0, 0]) & (burst[0, 0] != 0.0))
+    return [int(start) for start in starts if np.array_equal(played[start : start + len(burst)], burst)]
+
+
+def test_ten_seconds_of_the_bundled_model(server: JackServer, root: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    code, out, err = ended(lmdm(
+        server, root, "live", "124 BPM house in A minor", "--minutes", 10 / 60, "--steps", 4, "--guidance", 1, "--lead",
+        2, "--record", tmp_path / "take", "--json", report,
+    ))  # fmt: skip
+    assert code == 0, out + err
+    values = json.loads(report.read_text())
+    print(f"{out.strip()} {values['figures']}")
+    assert values["played_seconds"] > 5 and (values["device_rate"], values["sample_rate"]) == (44100, 22050)
+    played, rate = soundfile.read(tmp_path / "take" / "played.wav")
+    assert rate == 22050 and abs(len(played) / rate - values["played_seconds"]) < 0.1 and np.abs(played).max() > 0.01
+
+
+def test_ctrl_c_ends_it_with_code_0(server: JackServer, root: Path, tmp_path: Path) -> None:
+    process = lmdm(server, root, "live", "--steps", 1, "--guidance", 1, "--record", tmp_path / "take")
+    assert waited(lambda: (tmp_path / "take" / "log.jsonl").exists(), seconds=60)
+    time.sleep(3.0)
+    process.send_signal(signal.SIGINT)
+    code, out, err = ended(process)
+    assert code == 0 and "Played" in out and "Traceback" not in err, out + err
+    assert read_log(tmp_path / "take" / "log.jsonl").of("end")
+    assert server.process.poll() is None and "PortAudio" not in server.run("jack_lsp")
+
+
+def test_a_server_that_goes_away_ends_it_with_a_sentence(server: JackServer, root: Path, tmp_path: Path) -> None:
+    take = tmp_path / "take"
+    process = lmdm(server, root, "live", "--steps", 1, "--guidance", 1, "--record", take)
+    assert waited(lambda: take.exists() and (take / "played.wav").stat().st_size > 40_000, seconds=60)
+    server.end()
+    code, out, err = ended(process)
+    assert code == 1 and "error: The sound device 'system' is gone after" in err and "Traceback" not in err, out + err
+    samples = read_log(take / "log.jsonl").of("end")[0]["sample"]
+    assert soundfile.info(take / "played.wav").frames == samples > 0
+
+
+def test_midi_comes_in_through_jack(server: JackServer, root: Path, tmp_path: Path) -> None:
+    """A knob is learnt, saved, and turns its parameter; the port is our own, as there is no other."""
+    mapping, report = tmp_path / "map.json", tmp_path / "report.json"
+    process = lmdm(server, root, "live", "--steps", 1, "--guidance", 1, "--midi-in", "virtual", "--midi-learn",
+                   "gain_db", "--midi-map", mapping, "--minutes", 0.3, "--json", report)  # fmt: skip
+    assert waited(lambda: "lmdm" in " ".join(midi_inputs(server)), seconds=60)
+    (port,) = midi_inputs(server)
+    sender = subprocess.run(
+        [sys.executable, "-c", SENDER, port], env=server.environment, capture_output=True, text=True
+    )
+    assert sender.returncode == 0, sender.stderr
+    code, out, err = ended(process)
+    assert code == 0, out + err
+    assert json.loads(mapping.read_text())["bindings"][0]["parameter"] == "gain_db"
+    assert json.loads(report.read_text())["turned"] == 1
+
+
+def midi_inputs(server: JackServer) -> list[str]:
+    """Names of ports that take MIDI, without the system's."""
+    ports = server.run("jack_lsp", "-t", "-p").replace("\n\t", " ").splitlines()
+    return [line.split(" ", 1)[0] if "lmdm" in line else "" for line in ports if "midi" in line and "input" in line]
+
+
+SENDER = """
+import mido, sys, time
+backend = mido.Backend("mido.backends.rtmidi", api="UNIX_JACK")
+with backend.open_output(sys.argv[1]) as port:
+    time.sleep(0.5)
+    for value in (10, 64):
+        port.send(mido.Message("control_change", control=21, value=value))
+        time.sleep(0.3)
+"""

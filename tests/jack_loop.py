@@ -50,7 +50,7 @@ def main(out: str) -> None:
     engine = Engine(
         BurstThenEcho(FACTS), FACTS, EchoMode(channels=2, frame_samples=FRAME_SAMPLES, delay_frames=DELAY_FRAMES),
         state=NoiseState(), plan=SessionPlan(GovernorPlan(lead_seconds=0.5, most_lead_seconds=0.5)),
-        source=plan.engine_source, tap=lambda name, samples: played.append(samples.copy()) if name == "played" else None,
+        source=plan.engine_source, tap=lambda name, part: played.append(part.copy()) if name == "played" else None,
     )  # fmt: skip
     with ThreadedSession(engine), SoundDevice(engine, plan, library) as device:
         for cable in FROM_OUTSIDE:

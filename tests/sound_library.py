@@ -94,6 +94,9 @@ class FakeSound:
         self.chunk_samples, self.chunk_seconds = chunk_samples, chunk_seconds
         self.unplugged_after_chunks = unplugged_after_chunks
 
+    def _exit_handler(self) -> None:
+        """What the module runs at the end of the process."""
+
     def query_devices(self) -> list[dict[str, Any]]:
         """All devices."""
         return self.devices

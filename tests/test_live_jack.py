@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from tests.sound_library import waited
 pytestmark = pytest.mark.audio_server
 MAIN = "import sys; sys.argv[0] = 'lmdm'; from lmdm_adapter.cli import main; main()"
 LONGEST_SECONDS = 180
+Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -32,11 +33,23 @@ def server() -> Iterator[JackServer]:
         yield running
 
 
-def lmdm(server: JackServer, root: Path, *arguments: object) -> subprocess.Popen[str]:
-    """Start `lmdm` as a client of the server."""
-    command = [sys.executable, "-c", MAIN, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=root, env=server.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, stdin=subprocess.DEVNULL)  # fmt: skip
+@pytest.fixture
+def lmdm(server: JackServer, root: Path) -> Iterator[Start]:
+    """Starts `lmdm` as a client of the server; what still runs at the end of the test is ended, by its id."""
+    started = []
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", MAIN, *map(str, arguments)]
+        started.append(subprocess.Popen(
+            command, cwd=root, env=server.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL,
+        ))  # fmt: skip
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -74,10 +87,10 @@ def places(played: np.ndarray, burst: np.ndarray) -> list[int]:
     return [int(start) for start in starts if np.array_equal(played[start : start + len(burst)], burst)]
 
 
-def test_ten_seconds_of_the_bundled_model(server: JackServer, root: Path, tmp_path: Path) -> None:
+def test_ten_seconds_of_the_bundled_model(lmdm: Start, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     code, out, err = ended(lmdm(
-        server, root, "live", "124 BPM house in A minor", "--minutes", 10 / 60, "--steps", 4, "--guidance", 1, "--lead",
+        "live", "124 BPM house in A minor", "--minutes", 10 / 60, "--steps", 4, "--guidance", 1, "--lead",
         2, "--record", tmp_path / "take", "--json", report,
     ))  # fmt: skip
     assert code == 0, out + err
@@ -88,8 +101,8 @@ def test_ten_seconds_of_the_bundled_model(server: JackServer, root: Path, tmp_pa
     assert rate == 22050 and abs(len(played) / rate - values["played_seconds"]) < 0.1 and np.abs(played).max() > 0.01
 
 
-def test_ctrl_c_ends_it_with_code_0(server: JackServer, root: Path, tmp_path: Path) -> None:
-    process = lmdm(server, root, "live", "--steps", 1, "--guidance", 1, "--record", tmp_path / "take")
+def test_ctrl_c_ends_it_with_code_0(server: JackServer, lmdm: Start, tmp_path: Path) -> None:
+    process = lmdm("live", "--steps", 1, "--guidance", 1, "--record", tmp_path / "take")
     assert waited(lambda: (tmp_path / "take" / "log.jsonl").exists(), seconds=60)
     time.sleep(3.0)
     process.send_signal(signal.SIGINT)
@@ -99,24 +112,26 @@ def test_ctrl_c_ends_it_with_code_0(server: JackServer, root: Path, tmp_path: Pa
     assert server.process.poll() is None and "PortAudio" not in server.run("jack_lsp")
 
 
-def test_a_server_that_goes_away_ends_it_with_a_sentence(server: JackServer, root: Path, tmp_path: Path) -> None:
+def test_a_server_that_goes_away_ends_it_with_a_sentence(server: JackServer, lmdm: Start, tmp_path: Path) -> None:
     take = tmp_path / "take"
-    process = lmdm(server, root, "live", "--steps", 1, "--guidance", 1, "--record", take)
-    assert waited(lambda: take.exists() and (take / "played.wav").stat().st_size > 40_000, seconds=60)
+    process = lmdm("live", "--steps", 1, "--guidance", 1, "--record", take)
+    played = take / "played.wav"
+    assert waited(lambda: played.exists() and played.stat().st_size > 40_000, seconds=60)
     server.end()
     code, out, err = ended(process)
     assert code == 1 and "error: The sound device 'system' is gone after" in err and "Traceback" not in err, out + err
     samples = read_log(take / "log.jsonl").of("end")[0]["sample"]
-    assert soundfile.info(take / "played.wav").frames == samples > 0
+    assert soundfile.info(played).frames == samples > 0
 
 
-def test_midi_comes_in_through_jack(server: JackServer, root: Path, tmp_path: Path) -> None:
+def test_midi_comes_in_through_jack(server: JackServer, lmdm: Start, tmp_path: Path) -> None:
     """A knob is learnt, saved, and turns its parameter; the port is our own, as there is no other."""
     mapping, report = tmp_path / "map.json", tmp_path / "report.json"
-    process = lmdm(server, root, "live", "--steps", 1, "--guidance", 1, "--midi-in", "virtual", "--midi-learn",
+    process = lmdm("live", "--steps", 1, "--guidance", 1, "--midi-in", "virtual", "--midi-learn",
                    "gain_db", "--midi-map", mapping, "--minutes", 0.3, "--json", report)  # fmt: skip
-    assert waited(lambda: "lmdm" in " ".join(midi_inputs(server)), seconds=60)
+    assert waited(lambda: bool(midi_inputs(server)), seconds=60)
     (port,) = midi_inputs(server)
+    assert port == "lmdm:lmdm"
     sender = subprocess.run(
         [sys.executable, "-c", SENDER, port], env=server.environment, capture_output=True, text=True
     )
@@ -130,7 +145,7 @@ def test_midi_comes_in_through_jack(server: JackServer, root: Path, tmp_path: Pa
 def midi_inputs(server: JackServer) -> list[str]:
     """Names of ports that take MIDI, without the system's."""
     ports = server.run("jack_lsp", "-t", "-p").replace("\n\t", " ").splitlines()
-    return [line.split(" ", 1)[0] if "lmdm" in line else "" for line in ports if "midi" in line and "input" in line]
+    return [line.split(" properties")[0] for line in ports if "midi" in line and "properties: input" in line]
 
 
 SENDER = """

@@ -211,7 +211,7 @@ class Backend:
         """All inputs."""
         return self.names
 
-    def open_input(self, name: str, *, virtual: bool, callback: Any) -> Any:
+    def open_input(self, name: str, *, virtual: bool, callback: Any, client_name: str | None = None) -> Any:
         """Open one."""
         if self.broken:
             raise OSError("device busy.")

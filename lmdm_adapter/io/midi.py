@@ -62,8 +62,10 @@ class MidiInput:
         self.name = VIRTUAL_NAME if self.virtual else port_named(wanted, self._backend.get_input_names())
 
     def __enter__(self) -> MidiInput:
+        # mido opens a port of our own wherever a client's name is given.
+        ours = {"client_name": VIRTUAL_NAME} if self.virtual else {}
         try:
-            self._port = self._backend.open_input(self.name, virtual=self.virtual, callback=self._take)
+            self._port = self._backend.open_input(self.name, virtual=self.virtual, callback=self._take, **ours)
         except OSError as error:
             raise LmdmError(f"Cannot open the MIDI input {self.name!r}: {str(error).rstrip('.')}.") from error
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -152,11 +153,14 @@ class SoundDevice:
         """Close the stream. A library may hang on a device that is gone: that is waited for only so long."""
         if self._stream is None:
             return
-        closer = threading.Thread(target=self._close_stream, args=(self.lost is not None,), daemon=True)
+        gone = self.lost is not None
+        closer = threading.Thread(target=self._close_stream, args=(gone,), daemon=True)
         closer.start()
         closer.join(CLOSE_SECONDS)
         if closer.is_alive():
-            log.warning("%s does not close; it is left to the system.", self.name)
+            log.info("%s does not close; it is left to the system.", self.name)
+        if gone:
+            _leave_to_the_system(self._library)
 
     def _close_stream(self, gone: bool) -> None:
         try:
@@ -173,3 +177,10 @@ def _outlet(engine: Engine, plan: SoundPlan) -> Outlet:
     if plan.sample_rate == facts.sample_rate:
         return SameRate(engine.pull, **channels)
     return OtherRate(engine.pull, sample_rate=facts.sample_rate, device_rate=plan.sample_rate, **channels)
+
+
+def _leave_to_the_system(library: Any) -> None:
+    """Do not end PortAudio with the process: its release 19.6 aborts by an assertion once a JACK server is gone."""
+    handler = getattr(library, "_exit_handler", None)
+    if handler is not None:
+        atexit.unregister(handler)

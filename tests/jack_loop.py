@@ -1,6 +1,6 @@
 """A program: a session on JACK whose output is its own input; what was played goes into a file.
 
-It plays a burst once, and then what it hears, `DELAY_FRAMES` late. python -m tests.jack_loop OUT.npy
+It plays bursts of noise, and between them what it hears, `DELAY_FRAMES` late. python -m tests.jack_loop OUT.npy
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,9 @@ from lmdm_adapter.session.plan import SessionPlan
 from lmdm_adapter.session.threaded import ThreadedSession
 from tests.session_makers import NoiseMaker, NoiseState
 
-FRAME_SAMPLES, BLOCK_FRAMES, DELAY_FRAMES, BURST_BLOCK = 512, 8, 96, 8
+FRAME_SAMPLES, BLOCK_FRAMES, DELAY_FRAMES = 512, 8, 96
+# Blocks of noise; their echoes, twelve blocks and a little later, fall between them.
+FIRST_BURST_BLOCK, BURST_EVERY_BLOCKS = 8, 5
 FACTS = Facts(sample_rate=44100, channels=2, frame_samples=FRAME_SAMPLES, block_frames=BLOCK_FRAMES)
 PLAYED_SECONDS = 6.0
 CABLES = tuple((f"PortAudio:out_{index}", f"PortAudio:in_{index}") for index in range(2))
@@ -31,14 +32,14 @@ FROM_OUTSIDE = tuple((f"system:capture_{index + 1}", f"PortAudio:in_{index}") fo
 
 
 class BurstThenEcho(NoiseMaker):
-    """One block of noise, later the echo of what is heard."""
+    """Blocks of noise, and between them the echo of what is heard."""
 
     def step(self, state: NoiseState, prompt: Any, **rest: Any) -> Any:
         """The next block."""
-        if state.block == BURST_BLOCK:
+        since = state.block - FIRST_BURST_BLOCK
+        if since >= 0 and since % BURST_EVERY_BLOCKS == 0:
             rest = {**rest, "frame_controls": None}
-        audio, after = super().step(state, prompt, **rest)
-        return audio, replace(after)
+        return super().step(state, prompt, **rest)
 
 
 def main(out: str) -> None:

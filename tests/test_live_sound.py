@@ -237,6 +237,15 @@ def test_the_callback_takes_no_new_memory_for_sound() -> None:
     assert out.any() and peak < out.nbytes / 2
 
 
+def test_the_beat_of_the_bar_is_that_of_what_is_played() -> None:
+    engine = noise_engine(values={"prompt": "a", "tempo_bpm": 120.0, "beats_per_bar": 3})
+    filled(engine)
+    for samples, beat in ((1000, 0.25), (4000, 1.25), (7000, 0.0), (12000, 0.0)):
+        played(engine, samples)
+        assert engine.beat == pytest.approx(beat), "a beat has 4000 samples, a bar 12000"
+    assert noise_engine().beat is None
+
+
 def test_a_plan_tells_the_engine_its_input() -> None:
     assert SoundPlan(PORTS[1], None, 44100, 2).engine_source is None
     assert SoundPlan(PORTS[1], PORTS[0], 48000, 2, 1).engine_source == (48000, 1)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lmdm_adapter.cli.models import open_model, parse_device
 from lmdm_adapter.errors import LmdmError
+
+if TYPE_CHECKING:
+    from lmdm_adapter.demo.app_plan import DemoPlan
+    from lmdm_adapter.live import LiveModel
 
 NEEDED = ("gradio", "fastapi", "uvicorn", "websockets")
 
@@ -48,24 +54,31 @@ def parse_auth(auth: str | None) -> tuple[str, str] | None:
 def serve_demo(request: DemoRequest, *, notice: Callable[[str], None]) -> None:
     """Serve until Ctrl-C. Raises LmdmError for options, ports, packages and models that will not do."""
     require_demo()
-    from lmdm_adapter.demo.app import DemoPlan, build
-    from lmdm_adapter.demo.band import Band
-    from lmdm_adapter.demo.server import bound, public_address, serve, show
+    from lmdm_adapter.demo.app_plan import DemoPlan
+    from lmdm_adapter.demo.server import bound
 
-    plan = DemoPlan(
-        request.host, request.port, request.max_sessions, parse_auth(request.auth), share=request.share
-    )  # fmt: skip
+    plan = DemoPlan(request.host, request.port, request.max_sessions, parse_auth(request.auth), request.share)
     parse_device(request.device)
     with bound(plan) as place:
         live = open_model(request.model, device=request.device, dtype=request.dtype, threads=request.threads)
-        band = Band(live, name=request.model)
-        app = build(band.voice, plan, facts=band.facts)
+        _serve(live, plan, place, request, notice)
 
-        def opened(url: str) -> None:
-            notice(f"The page is at {url} (Ctrl-C ends it).")
-            if plan.share:
-                notice(f"For everyone with the password: {public_address(place)}")
-            if request.browser:
-                show(url)
 
-        serve(app, place, opened=opened)
+def _serve(
+    live: LiveModel, plan: DemoPlan, place: socket.socket, request: DemoRequest, notice: Callable[[str], None]
+) -> None:
+    # Seconds of imports: a refusal need not wait for them.
+    from lmdm_adapter.demo.app import build
+    from lmdm_adapter.demo.band import Band
+    from lmdm_adapter.demo.server import public_address, serve, show
+
+    band = Band(live, name=request.model)
+
+    def opened(url: str) -> None:
+        notice(f"The page is at {url} (Ctrl-C ends it).")
+        if plan.share:
+            notice(f"For everyone with the password: {public_address(place)}")
+        if request.browser:
+            show(url)
+
+    serve(build(band.voice, plan, facts=band.facts), place, opened=opened)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
+from lmdm_adapter.demo.app_plan import Facts
 from lmdm_adapter.demo.echo_voice import EchoVoice
 from lmdm_adapter.demo.live_voice import LiveVoice
-from lmdm_adapter.demo.page import Facts
 from lmdm_adapter.demo.voice import Voice, Wish
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel

@@ -48,8 +48,9 @@ class LiveVoice:
         self._moments: dict[str, StreamState] = {}
         self._frozen: StreamState | None = None
         for name, value in (values or {}).items():
+            fits = checked(name, value)
             if name in self._values:
-                self._values[name] = checked(name, value)
+                self._values[name] = fits
         if look_ahead_frames is None:
             look_ahead_frames = low_latency_frames(codec)
         with self._computing:
@@ -145,6 +146,8 @@ def checked(name: str, value: Any) -> Any:
 
 def _prompts(name: str, value: Any) -> tuple[tuple[str, float], ...]:
     pairs = ((value, 1.0),) if isinstance(value, str) else value
+    if not isinstance(pairs, (list, tuple)):
+        raise LmdmError(f"{name} is a text, or pairs of a text and its weight, got {value!r}.")
     prompts = Controls(tuple(tuple(pair) if isinstance(pair, list) else pair for pair in pairs)).prompts
     if len(prompts) > MOST_PROMPTS or any(len(text) > MOST_LETTERS for text, _ in prompts):
         raise LmdmError(f"At most {MOST_PROMPTS} prompts of {MOST_LETTERS} letters each can be mixed.")

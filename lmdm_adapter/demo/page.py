@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from lmdm_adapter.demo.app_plan import Facts
 from lmdm_adapter.demo.assets import asset, player_code
 from lmdm_adapter.demo.listener import Listener, visitor_of
 from lmdm_adapter.demo.tabs.play import play_tab
 from lmdm_adapter.demo.visits import Visits
-from lmdm_adapter.spec import Sampling
 
 TITLE = "Live Music Diffusion"
 CSS = ".gradio-container { max-width: 980px !important; margin: 0 auto; } footer { display: none !important; }"
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the page must know of the model before it plays: how it samples, and how long its blocks are."""
-
-    name: str = "tiny"
-    sampling: Sampling = Sampling()
-    block_seconds: float = 0.5
 
 
 def theme() -> gr.themes.Base:

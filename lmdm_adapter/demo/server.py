@@ -11,7 +11,7 @@ from collections.abc import Callable
 import uvicorn
 from fastapi import FastAPI
 
-from lmdm_adapter.demo.app import DemoPlan
+from lmdm_adapter.demo.app_plan import DemoPlan
 from lmdm_adapter.demo.socket import MOST_MESSAGE_BYTES
 from lmdm_adapter.errors import LmdmError
 
@@ -29,8 +29,9 @@ def bound(plan: DemoPlan) -> socket.socket:
         place.listen(WAITING_CONNECTIONS)
     except OSError as error:
         place.close()
+        reason = error.strerror or error
         raise LmdmError(
-            f"Cannot listen on {plan.host}:{plan.port} ({error.strerror or error}); choose another with --port or --host."
+            f"Cannot listen on {plan.host}:{plan.port} ({reason}); choose another with --port or --host."
         ) from None
     return place
 

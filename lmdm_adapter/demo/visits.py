@@ -53,9 +53,7 @@ class Visits:
                 yield Waiting(place)
             if self._tickets.get(visitor) is not ticket:
                 return
-            making = self._makings[visitor] = Making(
-                lambda: self._open(visitor, wish), lead_seconds=wish.lead_seconds
-            )
+            making = self._makings[visitor] = Making(lambda: self._open(visitor, wish), lead_seconds=wish.lead_seconds)
             while not isinstance(event := await making.next_event(), Ended):
                 yield event
             yield event
@@ -64,8 +62,8 @@ class Visits:
 
     async def _wait(self, visitor: str, ticket: Ticket) -> AsyncIterator[int]:
         while ticket.place and self._tickets.get(visitor) is ticket:
-            yield ticket.place
             ticket.moved.clear()
+            yield ticket.place
             await ticket.moved.wait()
 
     def _open(self, visitor: str, wish: Wish) -> Voice:

@@ -10,14 +10,13 @@ import gradio as gr
 from lmdm_adapter.demo.assets import asset
 from lmdm_adapter.demo.listener import Listener
 from lmdm_adapter.demo.voice import Wish
-from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.demo.wording import blocks_back, corner_weights, prompt_of
 from lmdm_adapter.spec import Sampling
 
 PROMPTS = ("house, four-on-the-floor drums, sub bass", "jazz, upright bass, piano", "punk drums, power guitar",
            "ambient, warm pad, airy bell")  # fmt: skip
 TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 KEYS = ("any", *(f"{tonic} {mode}" for mode in ("minor", "major") for tonic in TONICS))
-BEATS_PER_BAR = 4
 
 
 @dataclass(frozen=True)
@@ -46,31 +45,6 @@ class PlayKnobs:
         return [self.negative, self.policy, self.steps, self.guidance, self.seed, self.lead]
 
 
-def prompt_of(*words: Any) -> list[list[Any]]:
-    """Pairs of a text and its weight, from the texts, the weights, the tempo and the key; empty boxes are left out."""
-    count = len(PROMPTS)
-    texts, weights, (tempo, key) = words[:count], words[count : 2 * count], words[2 * count :]
-    said = [f"{tempo:g} BPM"] if tempo else []
-    said += [key] if key and key != "any" else []
-    pairs = [
-        [", ".join([*said, text.strip()]), float(weight)]
-        for text, weight in zip(texts, weights, strict=True)
-        if (text or "").strip() and weight and weight > 0
-    ]
-    return pairs or [[", ".join(said), 1.0]]
-
-
-def blocks_back(count: float, unit: str, *, tempo_bpm: float | None, block_seconds: float) -> int:
-    """How many blocks to go back; bars need a tempo. Raises LmdmError without one, and for less than one block."""
-    if unit == "bars":
-        if not tempo_bpm:
-            raise LmdmError("Going back by bars needs a tempo; set one, or go back by blocks.")
-        count = round(count * BEATS_PER_BAR * 60.0 / tempo_bpm / block_seconds)
-    if count < 1:
-        raise LmdmError("Go back by one block at the least.")
-    return int(count)
-
-
 def play_tab(listener: Listener, *, sampling: Sampling, block_seconds: float) -> None:
     """Build the tab into the page that is being made."""
     with gr.Row():
@@ -84,7 +58,7 @@ def play_tab(listener: Listener, *, sampling: Sampling, block_seconds: float) ->
     knobs = _knobs(texts, weights, sampling)
     _moments(listener, knobs, block_seconds)
     _wire(listener, knobs, start, stop)
-    pad.change(_corner_weights, pad, weights, queue=False, show_progress="hidden")
+    pad.change(corner_weights, pad, weights, queue=False, show_progress="hidden")
 
 
 def _prompt_boxes() -> tuple[list[gr.Textbox], list[gr.Slider]]:
@@ -104,18 +78,12 @@ def _pad() -> gr.HTML:
     )  # fmt: skip
 
 
-def _corner_weights(place: dict[str, float]) -> list[float]:
-    """Weights of the four corners for a place on the pad; `x` and `y` run from 0 to 1."""
-    x, y = (min(1.0, max(0.0, float(place[axis]))) for axis in "xy")
-    return [round(w, 3) for w in ((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y)]
-
-
 def _knobs(texts: list[gr.Textbox], weights: list[gr.Slider], sampling: Sampling) -> PlayKnobs:
     with gr.Row():
         tempo = gr.Number(124, label="Tempo in BPM", info="Said in every prompt; empty says nothing.", min_width=140)
         key = gr.Dropdown(KEYS, value="A minor", label="Key", info="Said in every prompt.", min_width=140)
         policy = gr.Radio(["keep", "recache"], value="keep", label="On a new prompt", min_width=200,
-                          info="keep: grow out of what was played. recache: hear it anew, and turn sharper.")  # fmt: skip
+                          info="keep: grow out of what was played. recache: turn sharper.")  # fmt: skip
     with gr.Accordion("More", open=False):
         with gr.Row():
             steps = gr.Slider(1, 50, sampling.steps, step=1, label="Steps", min_width=160,

@@ -34,8 +34,9 @@ class DemoPlan:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the page must know of the model before it plays: how it samples, and how long its blocks are."""
+    """What the page must know before it plays: how the model samples, how long its blocks are, how far ahead to be."""
 
     name: str = "tiny"
     sampling: Sampling = Sampling()
     block_seconds: float = 0.5
+    lead_seconds: float = 0.5

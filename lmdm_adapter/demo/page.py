@@ -9,7 +9,10 @@ import gradio as gr
 from lmdm_adapter.demo.app_plan import Facts
 from lmdm_adapter.demo.assets import asset, player_code
 from lmdm_adapter.demo.listener import Listener, visitor_of
+from lmdm_adapter.demo.tabs.delay import delay_tab
+from lmdm_adapter.demo.tabs.jam import jam_tab
 from lmdm_adapter.demo.tabs.play import play_tab
+from lmdm_adapter.demo.tabs.sketch import sketch_tab
 from lmdm_adapter.demo.visits import Visits
 
 TITLE = "Live Music Diffusion"
@@ -29,7 +32,13 @@ def page(visits: Visits, facts: Facts) -> gr.Blocks:
         listener = Listener(visits, _player(visits, streams), streams)
         with gr.Tabs():
             with gr.Tab("Play", id="play"):
-                play_tab(listener, sampling=facts.sampling, block_seconds=facts.block_seconds)
+                play_tab(listener, facts)
+            with gr.Tab("Sketch", id="sketch"):
+                sketch_tab(listener)
+            with gr.Tab("Jam", id="jam"):
+                jam_tab(listener)
+            with gr.Tab("Generative delay", id="delay"):
+                delay_tab(listener)
         blocks.unload(_left(visits))
     return blocks.queue(default_concurrency_limit=None)
 

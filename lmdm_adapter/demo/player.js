@@ -2,7 +2,7 @@
 // (Jam, Delay). Runs as the component's `js_on_load`, with WORKLETS and SOCKET_WORKER as strings before it.
 
 const ROOM_SECONDS = 3;
-const PLAYED_MS = 100;
+const PLAYED_MS = 250;
 const blobUrl = (code) => URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
 const panel = new Panel(element);
 
@@ -11,6 +11,7 @@ class Player {
     this.latencyFrom = null;
     this.lastTold = 0;
     this.stream = null;
+    this.loopbackSamples = 0;
   }
 
   // Browsers let a page sound only after its visitor did something; every context is made or woken then.
@@ -106,11 +107,15 @@ function decoded(text) {
   return { kind: "packet", first: Number(view.getBigInt64(16, true)), samples: new Float32Array(bytes.buffer.slice(24)) };
 }
 
-function playedByValue(samples) {
+// One word at a time: a server that is busy is not asked again before it has answered.
+let telling = false;
+async function playedByValue(samples) {
   const now = performance.now();
-  if (!player.stream || now - player.lastTold < PLAYED_MS) return;
+  if (!player.stream || telling || now - player.lastTold < PLAYED_MS) return;
   player.lastTold = now;
-  server.played([player.stream, samples]);
+  telling = true;
+  await server.played([player.stream, samples]).catch(() => {});
+  telling = false;
 }
 
 let order = Promise.resolve();
@@ -126,78 +131,6 @@ watch("value", () => {
   if (text) order = order.then(() => received(text)).catch((error) => say(`The player failed: ${error.message}`));
 });
 
-// ---- feed 2: a socket in a Worker
-
-class SocketFeed {
-  async start({ token, source, ...wish }) {
-    await this.stop();
-    this.capture = await openCapture(source);
-    this.worker = new Worker(blobUrl(SOCKET_WORKER));
-    const ring = new MessageChannel(), sound = new MessageChannel();
-    this.worker.onmessage = ({ data }) => this.heard(data, ring.port2);
-    const url = new URL(element.querySelector("[data-socket]").dataset.socket, location.href);
-    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    const { rate, channels } = this.capture;
-    const hello = { kind: "hello", token, wish: { ...wish, source: [rate, channels] } };
-    this.worker.postMessage({ kind: "open", url: url.href, hello, channels, ring: ring.port1, capture: sound.port1 },
-      [ring.port1, sound.port1]);
-    this.sound = sound.port2;
-  }
-
-  async heard(message, ringPort) {
-    if (message.kind === "opened") {
-      player.onplayed = null;
-      await player.open({ ...message, stream: "socket" });
-      player.node.port.postMessage({ kind: "feed", port: ringPort }, [ringPort]);
-      this.capture.node.port.postMessage({ port: this.sound }, [this.sound]);
-      this.worker.postMessage({ kind: "say", message: { kind: "ready" } });
-      say("Playing.");
-      return;
-    }
-    if (message.kind === "closed") {
-      if (player.stream === "socket") player.end();
-      if (message.code !== 1000) say(message.why || `The line was closed (${message.code}).`);
-      this.stop();
-      return;
-    }
-    await told[message.kind]?.(message);
-  }
-
-  turn(name, value) {
-    this.worker?.postMessage({ kind: "say", message: { kind: "turn", name, value } });
-  }
-
-  async stop() {
-    this.worker?.postMessage({ kind: "close" });
-    this.capture?.close();
-    this.worker = this.capture = null;
-    if (player.stream === "socket") { player.end(); say("Stopped."); }
-  }
-}
-
-// Voice processing is off: it takes steady tones for noise. The capture runs at the device's own rate.
-async function openCapture(source) {
-  const context = (player.captureContext = new AudioContext({ latencyHint: "interactive" }));
-  await context.audioWorklet.addModule(blobUrl(WORKLETS));
-  const media = source ? null : await navigator.mediaDevices.getUserMedia({
-    audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 } });
-  const from = media ? new MediaStreamAudioSourceNode(context, { mediaStream: media }) : await fileSource(context, source);
-  const channels = 1;
-  const node = new AudioWorkletNode(context, "lmdm-capture",
-    { numberOfOutputs: 0, channelCount: channels, channelCountMode: "explicit", processorOptions: { channels } });
-  from.connect(node);
-  const close = () => { media?.getTracks().forEach((track) => track.stop()); context.close(); };
-  return { node, close, rate: context.sampleRate, channels };
-}
-
-async function fileSource(context, url) {
-  const answer = await fetch(url);
-  const buffer = await context.decodeAudioData(await answer.arrayBuffer());
-  const source = new AudioBufferSourceNode(context, { buffer, loop: true });
-  source.start();
-  return source;
-}
-
 // ---- the page's own buttons
 
 const feed = new SocketFeed();
@@ -209,5 +142,6 @@ window.lmdm = {
   player,
   start: (wish) => feed.start(wish).catch((error) => say(`No live input: ${error.message}.`)),
   stop: () => feed.stop(),
+  calibrate: () => calibrate().catch((error) => say(`No live input: ${error.message}.`)),
   turn: (name, value) => feed.turn(name, value),
 };

@@ -9,6 +9,7 @@ from lmdm_adapter.errors import LmdmError
 
 PROMPT_BOXES = 4
 BEATS_PER_BAR = 4
+CURVES, POINTS = ("loudness", "brightness", "melody"), 64
 
 
 def prompt_of(*words: Any) -> list[list[Any]]:
@@ -40,3 +41,24 @@ def corner_weights(place: Mapping[str, float]) -> list[float]:
     """Weights of the four corners for a place on the pad; `x` and `y` run from 0 to 1."""
     x, y = (min(1.0, max(0.0, float(place[axis]))) for axis in "xy")
     return [round(w, 3) for w in ((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y)]
+
+
+def delay_seconds(beats: float, tempo_bpm: float | None) -> float:
+    """A length in beats as one in seconds. Raises LmdmError without a tempo."""
+    if not tempo_bpm or tempo_bpm < 0:
+        raise LmdmError("A delay in beats needs a tempo; set one.")
+    return float(beats) * 60.0 / float(tempo_bpm)
+
+
+def checked_curves(drawn: Any, *, bars: float, tempo_bpm: float | None) -> dict[str, Any]:
+    """The curves as a voice is told them: `POINTS` values from 0 to 1 each, or none, and how many seconds they span.
+
+    Raises LmdmError for what is no drawing, and without a tempo.
+    """
+    if not isinstance(drawn, Mapping) or not set(drawn) <= set(CURVES):
+        raise LmdmError(f"A sketch has the curves {', '.join(CURVES)}.")
+    for name, values in drawn.items():
+        right = isinstance(values, list) and len(values) in (0, POINTS)
+        if not right or not all(type(v) in (int, float) and 0 <= v <= 1 for v in values):
+            raise LmdmError(f"The curve {name} needs {POINTS} numbers from 0 to 1, or none.")
+    return {**drawn, "seconds": delay_seconds(bars * BEATS_PER_BAR, tempo_bpm)}

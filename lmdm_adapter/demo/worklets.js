@@ -142,7 +142,8 @@ class LmdmCapture extends AudioWorkletProcessor {
   }
 
   send() {
-    this.target.postMessage({ first: this.first, samples: this.samples }, [this.samples.buffer]);
+    const frame = currentFrame + 128;
+    this.target.postMessage({ first: this.first, frame, samples: this.samples }, [this.samples.buffer]);
     this.first += CAPTURE_SAMPLES;
     this.filled = 0;
     this.samples = new Float32Array(CAPTURE_SAMPLES * this.channels);

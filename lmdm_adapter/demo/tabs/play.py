@@ -7,11 +7,11 @@ from typing import Any
 
 import gradio as gr
 
+from lmdm_adapter.demo.app_plan import Facts
 from lmdm_adapter.demo.assets import asset
 from lmdm_adapter.demo.listener import Listener
 from lmdm_adapter.demo.voice import Wish
 from lmdm_adapter.demo.wording import blocks_back, corner_weights, prompt_of
-from lmdm_adapter.spec import Sampling
 
 PROMPTS = ("house, four-on-the-floor drums, sub bass", "jazz, upright bass, piano", "punk drums, power guitar",
            "ambient, warm pad, airy bell")  # fmt: skip
@@ -45,7 +45,7 @@ class PlayKnobs:
         return [self.negative, self.policy, self.steps, self.guidance, self.seed, self.lead]
 
 
-def play_tab(listener: Listener, *, sampling: Sampling, block_seconds: float) -> None:
+def play_tab(listener: Listener, facts: Facts) -> None:
     """Build the tab into the page that is being made."""
     with gr.Row():
         start = gr.Button("Play", variant="primary", elem_id="play-start")
@@ -55,8 +55,8 @@ def play_tab(listener: Listener, *, sampling: Sampling, block_seconds: float) ->
             texts, weights = _prompt_boxes()
         with gr.Column(min_width=220):
             pad = _pad()
-    knobs = _knobs(texts, weights, sampling)
-    _moments(listener, knobs, block_seconds)
+    knobs = _knobs(texts, weights, facts)
+    _moments(listener, knobs, facts.block_seconds)
     _wire(listener, knobs, start, stop)
     pad.change(corner_weights, pad, weights, queue=False, show_progress="hidden")
 
@@ -65,9 +65,9 @@ def _prompt_boxes() -> tuple[list[gr.Textbox], list[gr.Slider]]:
     texts, weights = [], []
     for index, text in enumerate(PROMPTS):
         with gr.Row(equal_height=True):
-            texts.append(gr.Textbox(text, label=f"Prompt {index + 1}", scale=3, min_width=150, lines=1,
+            texts.append(gr.Textbox(text, label=f"Prompt {index + 1}", scale=3, min_width=200, lines=1,
                                     elem_id=f"prompt-{index + 1}"))  # fmt: skip
-            weights.append(gr.Slider(0, 1, float(index == 0), step=0.01, label="Weight", min_width=110))
+            weights.append(gr.Slider(0, 1, float(index == 0), step=0.01, label="Weight", min_width=170))
     return texts, weights
 
 
@@ -78,7 +78,7 @@ def _pad() -> gr.HTML:
     )  # fmt: skip
 
 
-def _knobs(texts: list[gr.Textbox], weights: list[gr.Slider], sampling: Sampling) -> PlayKnobs:
+def _knobs(texts: list[gr.Textbox], weights: list[gr.Slider], facts: Facts) -> PlayKnobs:
     with gr.Row():
         tempo = gr.Number(124, label="Tempo in BPM", info="Said in every prompt; empty says nothing.", min_width=140)
         key = gr.Dropdown(KEYS, value="A minor", label="Key", info="Said in every prompt.", min_width=140)
@@ -86,11 +86,11 @@ def _knobs(texts: list[gr.Textbox], weights: list[gr.Slider], sampling: Sampling
                           info="keep: grow out of what was played. recache: turn sharper.")  # fmt: skip
     with gr.Accordion("More", open=False):
         with gr.Row():
-            steps = gr.Slider(1, 50, sampling.steps, step=1, label="Steps", min_width=160,
+            steps = gr.Slider(1, 50, facts.sampling.steps, step=1, label="Steps", min_width=160,
                               info="Denoise steps a block: more is finer and slower.")  # fmt: skip
-            guidance = gr.Slider(0, 10, sampling.guidance, step=0.1, label="Guidance", min_width=160,
+            guidance = gr.Slider(0, 10, facts.sampling.guidance, step=0.1, label="Guidance", min_width=160,
                                  info="How hard to follow the prompt; 1 is plain, and twice as fast.")  # fmt: skip
-            lead = gr.Slider(0.1, 4, 0.5, step=0.1, label="Lead in seconds", min_width=160,
+            lead = gr.Slider(0.1, 4, facts.lead_seconds, step=0.1, label="Lead in seconds", min_width=160,
                              info="How far ahead to make music: more is safer, and answers later.")  # fmt: skip
         with gr.Row():
             negative = gr.Textbox("", label="Negative prompt", info="What guidance leads away from.", min_width=160)

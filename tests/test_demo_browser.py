@@ -1,0 +1,211 @@
+"""The demo in a real browser: what is generated is what is played, and what leaves leaves nothing behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tests.demo_browser import LEAD_SECONDS, browser, fake_microphone, playwright_of, ready, served, shown, tapped
+from tests.demo_voices import BLOCK_SAMPLES, CHANNELS, RATE, ToneVoice, Voices, tone
+
+pytestmark = pytest.mark.browser
+
+LOCAL = ("data:", "blob:")
+
+
+@pytest.fixture(scope="module")
+def voices():
+    return Voices()
+
+
+@pytest.fixture(scope="module")
+def demo(voices):
+    with served(voices, max_sessions=1) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def playwright():
+    with playwright_of() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright):
+    with browser(playwright) as made:
+        yield made
+
+
+@pytest.fixture
+def page(chromium, demo):
+    page = chromium.new_page()
+    yield ready(page, demo.url)
+    page.close()
+    assert demo.ended_within(2.0)
+
+
+def play(page, seconds):
+    page.click("#play-start")
+    page.wait_for_function("window.taps > 0", timeout=20_000)
+    page.wait_for_timeout(seconds * 1000)
+
+
+def test_every_sample_is_played_to_the_bit_and_on_time(page):
+    play(page, 4)
+    first, samples = tapped(page, CHANNELS)
+    assert first == 0 and len(samples) > 2 * RATE
+    assert (shown(page, "underruns"), shown(page, "lost")) == ("0", "0")
+    assert samples.tobytes() == expected_blocks(len(samples)).tobytes()
+
+
+def expected_blocks(samples):
+    blocks = [tone(start, BLOCK_SAMPLES) for start in range(0, samples, BLOCK_SAMPLES)]
+    return np.concatenate(blocks)[:samples]
+
+
+def test_nothing_is_asked_of_any_other_machine(chromium, demo):
+    page, asked = chromium.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    ready(page, demo.url)
+    play(page, 1)
+    for tab in ("Sketch", "Jam", "Generative delay"):
+        page.get_by_role("tab", name=tab).click()
+    page.wait_for_timeout(500)
+    page.close()
+    assert asked and not [url for url in asked if not url.startswith((demo.url, *LOCAL))]
+    assert demo.ended_within(2.0)
+
+
+def test_the_voice_is_gone_within_a_second_of_closing_the_tab(chromium, demo, voices):
+    page = ready(chromium.new_page(), demo.url)
+    play(page, 1)
+    page.close()
+    began = time.monotonic()
+    assert voices.made[-1].closed.wait(1.0), "closed after more than a second"
+    assert demo.ended_within(1.0 - (time.monotonic() - began))
+
+
+def test_the_stop_button_stops(page, demo, voices):
+    play(page, 0.5)
+    page.click("#play-stop")
+    assert voices.made[-1].closed.wait(1.0)
+    page.wait_for_function("document.querySelector('[data-show=status]').textContent === 'Stopped.'")
+    page.click("#play-start")
+    page.wait_for_function("document.querySelector('[data-show=status]').textContent === 'Playing.'")
+
+
+def test_a_new_prompt_is_heard_within_a_block_and_the_lead(page, voices):
+    play(page, 2)
+    box = page.locator("#prompt-1 textarea, #prompt-1 input").first
+    box.fill("high")
+    played = page.evaluate("window.lmdm.player.status.played")
+    turned = time.monotonic()
+    while voices.made[-1].raised_at is None and time.monotonic() - turned < 5:
+        page.wait_for_timeout(10)
+    lag_seconds = (voices.made[-1].raised_at - played) / RATE
+    assert lag_seconds <= BLOCK_SAMPLES / RATE + LEAD_SECONDS + 0.1
+
+
+def test_a_second_browser_sees_its_place_and_then_plays(chromium, demo, page):
+    play(page, 0.5)
+    second = ready(chromium.new_page(), demo.url)
+    second.click("#play-start")
+    second.wait_for_function("document.querySelector('[data-show=status]').textContent.includes('you are next')")
+    page.click("#play-stop")
+    second.wait_for_function("document.querySelector('[data-show=status]').textContent === 'Playing.'")
+    second.close()
+
+
+def test_a_page_that_is_stuck_for_five_seconds_costs_no_more_than_its_lead(page, voices):
+    play(page, 1)
+    before = voices.made[-1].blocks
+    page.evaluate("() => { const until = performance.now() + 5000; while (performance.now() < until); }")
+    stuck = (voices.made[-1].blocks - before) * BLOCK_SAMPLES / RATE
+    assert stuck < 3.0, "5 s of music would be a buffer that grows"
+    page.wait_for_timeout(2500)
+    assert shown(page, "lost") == "0" and int(shown(page, "underruns")) >= 1
+    played = page.evaluate("window.lmdm.player.status.played")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.lmdm.player.status.played") > played, "it goes on"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_telephone_shows_every_tab_without_scrolling_sideways(chromium, demo, scheme):
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page = ready(context.new_page(), demo.url)
+    for tab in ("Play", "Sketch", "Jam", "Generative delay"):
+        choose(page, tab)
+        page.wait_for_timeout(300)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390, f"{tab} is {width} px wide"
+    context.close()
+
+
+def choose(page, tab):
+    """Click a tab; on narrow pages some are behind a button."""
+    button = page.get_by_role("tab", name=tab, exact=True)
+    if not button.first.is_visible():
+        page.locator(".overflow-menu > button").click()
+        page.locator(".overflow-dropdown").get_by_text(tab, exact=True).click()
+    else:
+        button.first.click()
+
+
+def test_the_pad_and_the_player_work_from_the_keyboard(page, voices):
+    play(page, 0.5)
+    page.focus("#pad .pad")
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(1500)
+    prompts = [value for name, value in voices.made[-1].turns if name == "prompt"]
+    assert prompts and [round(weight, 2) for _, weight in prompts[-1]] == [0.5, 0.5]
+
+
+class EarVoice(ToneVoice):
+    """Writes down all that it hears."""
+
+    def __init__(self, wish):
+        super().__init__(wish)
+        self.pieces, self.guard = [], threading.Lock()
+
+    def hear(self, samples, *, first_sample):
+        with self.guard:
+            self.pieces.append((first_sample, samples))
+
+
+CHIRPS_SECONDS, CHIRP_RATE = 0.5, 48000
+
+
+def chirps(seconds):
+    """A short rising tone every half second."""
+    time_ = np.arange(int(0.02 * CHIRP_RATE)) / CHIRP_RATE
+    chirp = 0.8 * np.sin(2 * np.pi * (500 + 60_000 * time_) * time_) * np.hanning(len(time_))
+    sound = np.zeros(int(seconds * CHIRP_RATE))
+    for start in np.arange(0, seconds, CHIRPS_SECONDS):
+        sound[int(start * CHIRP_RATE) : int(start * CHIRP_RATE) + len(chirp)] = chirp
+    return sound
+
+
+def test_a_chirp_into_the_microphone_arrives_with_one_offset(playwright, tmp_path):
+    voices = Voices(EarVoice)
+    flag = fake_microphone(tmp_path / "chirps.wav", chirps(10), CHIRP_RATE)
+    with served(voices, max_sessions=1) as demo, browser(playwright, flag) as chromium:
+        page = ready(chromium.new_page(), demo.url)
+        choose(page, "Jam")
+        page.click("#jam-start")
+        page.wait_for_function("window.taps > 0", timeout=20_000)
+        page.wait_for_timeout(6000)
+        assert shown(page, "lost") == "0"
+        page.close()
+        assert voices.made[-1].closed.wait(1.0)
+    voice = voices.made[-1]
+    rate, places = voice.wish.source[0], [first for first, _ in voice.pieces]
+    assert places == list(range(0, 1024 * len(places), 1024)), "every packet came, in order"
+    heard = np.concatenate([samples[:, 0] for _, samples in voice.pieces])
+    period = round(CHIRPS_SECONDS * rate)
+    offsets = [int(np.argmax(np.abs(part))) for part in np.split(heard[: len(heard) // period * period], len(heard) // period)]
+    offsets = offsets[2:]
+    assert len(offsets) >= 6 and max(offsets) - min(offsets) <= 2, offsets

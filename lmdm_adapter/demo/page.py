@@ -16,7 +16,11 @@ from lmdm_adapter.demo.tabs.sketch import sketch_tab
 from lmdm_adapter.demo.visits import Visits
 
 TITLE = "Live Music Diffusion"
-CSS = ".gradio-container { max-width: 980px !important; margin: 0 auto; } footer { display: none !important; }"
+CSS = """
+.gradio-container { max-width: 980px !important; margin: 0 auto; }
+footer { display: none !important; }
+.gradio-container .main { padding-inline: clamp(8px, 3vw, 32px) !important; min-width: 0; }
+"""
 
 
 def theme() -> gr.themes.Base:

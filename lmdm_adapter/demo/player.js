@@ -16,8 +16,7 @@ class Player {
 
   // Browsers let a page sound only after its visitor did something; every context is made or woken then.
   wake() {
-    this.context?.resume();
-    this.captureContext?.resume();
+    for (const context of [this.context, this.captureContext]) if (context?.state === "suspended") context.resume();
   }
 
   async open({ stream, sample_rate, channels, block_seconds, lead_seconds }) {
@@ -140,7 +139,8 @@ element.querySelector("[data-volume]").addEventListener("input", () => {
 for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, () => player.wake(), { capture: true });
 window.lmdm = {
   player,
-  start: (wish) => feed.start(wish).catch((error) => say(`No live input: ${error.message}.`)),
+  // What comes from Gradio is wrapped, and cannot go to a Worker as it is.
+  start: (wish) => feed.start(JSON.parse(JSON.stringify(wish))).catch((error) => say(`No live input: ${error.message}.`)),
   stop: () => feed.stop(),
   calibrate: () => calibrate().catch((error) => say(`No live input: ${error.message}.`)),
   turn: (name, value) => feed.turn(name, value),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from tests.demo_browser import LEAD_SECONDS, browser, fake_microphone, playwright_of, ready, served, shown, tapped
 from tests.demo_voices import BLOCK_SAMPLES, CHANNELS, RATE, ToneVoice, Voices, tone
 
 pytestmark = pytest.mark.browser
 
+PICTURES = Path(__file__).resolve().parent.parent / "docs" / "demo"
 LOCAL = ("data:", "blob:")
 
 
@@ -145,13 +149,7 @@ def test_a_telephone_shows_every_tab_without_scrolling_sideways(chromium, demo, 
 
 
 def choose(page, tab):
-    """Click a tab; on narrow pages some are behind a button."""
-    button = page.get_by_role("tab", name=tab, exact=True)
-    if not button.first.is_visible():
-        page.locator(".overflow-menu > button").click()
-        page.locator(".overflow-dropdown").get_by_text(tab, exact=True).click()
-    else:
-        button.first.click()
+    page.get_by_role("tab", name=tab, exact=True).first.click()
 
 
 def test_the_pad_and_the_player_work_from_the_keyboard(page, voices):
@@ -165,6 +163,49 @@ def test_the_pad_and_the_player_work_from_the_keyboard(page, voices):
         if prompts and [round(weight, 2) for _, weight in prompts[-1]] == [0.5, 0.5]:
             return
     raise AssertionError(f"the prompts were {prompts}")
+
+
+def test_a_picture_of_every_tab(chromium, demo, tmp_path):
+    folder = PICTURES if os.environ.get("LMDM_PICTURES") else tmp_path
+    page = ready(chromium.new_page(viewport={"width": 1000, "height": 900}), demo.url)
+    play(page, 4)
+    for tab in ("Play", "Sketch", "Jam", "Generative delay"):
+        choose(page, tab)
+        page.wait_for_timeout(500)
+        path = folder / f"{tab.split()[-1].lower()}.png"
+        page.screenshot(path=path, full_page=True)
+        assert 5_000 < path.stat().st_size < 150_000
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("file", "says"), [("song.txt.wav", "cannot be read as sound"), ("hour.flac", "60.0 minutes"), (None, "Choose")]
+)
+def test_a_file_that_cannot_play_is_answered_with_a_sentence(page, voices, tmp_path, file, says):
+    made = len(voices.made)
+    choose(page, "Jam")
+    page.get_by_label("Sound file", exact=True).first.check()
+    if file is not None:
+        path = tmp_path / file
+        path.write_bytes(b"not a sound")
+        if path.suffix == ".flac":
+            soundfile.write(path, np.zeros(3600 * 1000, np.int16), 1000)
+        page.locator("input[type=file]").first.set_input_files(path)
+        page.get_by_text(file).first.wait_for()
+    page.click("#jam-start")
+    page.get_by_text(says).first.wait_for()
+    assert len(voices.made) == made
+
+
+def test_a_backing_track_plays_into_the_line(page, voices):
+    choose(page, "Jam")
+    page.get_by_label("Backing track", exact=True).first.check()
+    page.click("#jam-start")
+    page.wait_for_function("window.taps > 0", timeout=30_000)
+    page.wait_for_timeout(500)
+    assert voices.made[-1].wish.mode == "jam" and voices.made[-1].heard
+    page.click("#jam-stop")
+    assert voices.made[-1].closed.wait(1.0)
 
 
 class EarVoice(ToneVoice):

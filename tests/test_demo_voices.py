@@ -8,7 +8,7 @@ import pytest
 from lmdm_adapter.demo.echo_voice import EchoVoice
 from lmdm_adapter.demo.live_voice import LiveVoice
 from lmdm_adapter.demo.voice import Wish
-from lmdm_adapter.demo.wording import blocks_back, corner_weights, prompt_of
+from lmdm_adapter.demo.wording import POINTS, blocks_back, checked_curves, corner_weights, delay_seconds, prompt_of
 from lmdm_adapter.errors import LmdmError
 from tests.models import tiny_live
 
@@ -145,3 +145,23 @@ def test_a_corner_of_the_pad_is_one_prompt_and_its_middle_all_four():
     assert corner_weights({"x": 1, "y": 1}) == [0, 0, 0, 1]
     assert corner_weights({"x": 7, "y": -1}) == [0, 1, 0, 0]
     assert corner_weights({"x": 0.5, "y": 0.5}) == [0.25] * 4
+
+
+def test_beats_become_seconds():
+    assert delay_seconds(4, 120) == 2.0
+    with pytest.raises(LmdmError, match="tempo"):
+        delay_seconds(4, None)
+
+
+def test_curves_are_as_long_as_their_bars():
+    drawn = {"loudness": [0.5] * POINTS, "melody": []}
+    assert checked_curves(drawn, bars=2, tempo_bpm=120) == {**drawn, "seconds": 4.0}
+
+
+@pytest.mark.parametrize(
+    "drawn", [None, "loud", {"colour": []}, {"melody": [0.5]}, {"melody": [2.0] * POINTS}, {"melody": [True] * POINTS},
+              {"melody": [float("nan")] * POINTS}, {"melody": "x" * POINTS}],
+)  # fmt: skip
+def test_what_is_no_drawing(drawn):
+    with pytest.raises(LmdmError):
+        checked_curves(drawn, bars=2, tempo_bpm=120)

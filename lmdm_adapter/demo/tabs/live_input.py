@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ import gradio as gr
 
 from lmdm_adapter.demo.backing import STYLES, backing_track
 from lmdm_adapter.demo.listener import QUIET, Listener, visitor_of
+from lmdm_adapter.demo.making import Notice
+from lmdm_adapter.demo.messages import value
 from lmdm_adapter.demo.uploads import require_sound
 from lmdm_adapter.demo.voice import Mode
 from lmdm_adapter.errors import LmdmError
@@ -60,9 +63,9 @@ def line_buttons(
     hello, file = gr.JSON(visible=False), gr.File(visible=False)
     where = [source.kind, source.style, source.file]
     for button, asked in ((start, mode), (check, "echo")):
-        issued = button.click(_issue(listener, asked, source, values), [*where, *inputs], [hello, file], queue=False,
-                              **QUIET)  # fmt: skip
-        issued.success(None, [hello, file], None, js=START, **QUIET)
+        issued = button.click(_issue(listener, asked, source, values), [*where, *inputs],
+                              [hello, file, listener.player], queue=False, **QUIET)  # fmt: skip
+        issued.then(None, [hello, file], None, js=START, **QUIET)
     stop.click(None, None, None, js=STOP, **QUIET)
     measure.click(None, None, None, js="() => { window.lmdm.calibrate(); }", **QUIET)
 
@@ -70,13 +73,14 @@ def line_buttons(
 def _issue(listener: Listener, mode: Mode, source: Source, values: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
     async def issue(
         request: gr.Request, kind: str, style: str, file: str | None, *rest: Any
-    ) -> tuple[dict[str, Any] | None, str | None]:
+    ) -> tuple[dict[str, Any] | None, str | None, Any]:
         try:
             path, told = source.path(kind, style, file), values(*rest)
         except LmdmError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            # The name differs each time, so that the same sentence is shown again.
+            return None, None, value(Notice(str(error)), secrets.token_urlsafe(6))
         token = listener.visits.tokens.issue(visitor_of(request))
         wish = {"mode": mode, "values": {} if mode == "echo" else told, "lead_seconds": LEAD_SECONDS}
-        return {"token": token, **wish}, path
+        return {"token": token, **wish}, path, gr.skip()
 
     return issue

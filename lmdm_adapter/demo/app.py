@@ -33,7 +33,7 @@ def build(make_voice: MakeVoice, plan: DemoPlan, *, facts: Facts | None = None) 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.visits = visits
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["*"] if plan.share else hosts_of(plan.host))
-    add_socket(app, visits)
+    add_socket(app, visits, allowed_origins=plan.allowed_origins)
     return gr.mount_gradio_app(
         app, page(visits, facts or Facts()), "/", auth=plan.auth, max_file_size=MOST_UPLOAD_BYTES, run_history=False,
         footer_links=[], theme=theme(), css=CSS, show_error=True, ssr_mode=False, enable_monitoring=False,

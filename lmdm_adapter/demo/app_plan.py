@@ -12,6 +12,7 @@ from lmdm_adapter.spec import Sampling
 class DemoPlan:
     """How the demo is served: where, to how many at a time, and to whom (`auth`: user and password, or everyone).
 
+    `allowed_origins` are pages besides the server's own that may open the socket: a proxy's, for one.
     Raises LmdmError for a port or number of sessions that cannot be, and for sharing without a password.
     """
 
@@ -20,6 +21,7 @@ class DemoPlan:
     max_sessions: int = 2
     auth: tuple[str, str] | None = None
     share: bool = False
+    allowed_origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

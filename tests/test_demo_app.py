@@ -28,7 +28,9 @@ def locked():
 def test_without_a_login_there_is_no_page_no_event_and_no_word_to_the_server(locked):
     client = TestClient(locked, base_url=HOME)
     assert client.get("/config").status_code == 401
-    assert client.post("/gradio_api/queue/join", json={"data": [], "fn_index": 0, "session_hash": "a"}).status_code == 401
+    assert (
+        client.post("/gradio_api/queue/join", json={"data": [], "fn_index": 0, "session_hash": "a"}).status_code == 401
+    )
     asked = {"data": ["guess", 1], "component_id": 1, "fn_name": "played", "session_hash": "a"}
     assert client.post("/gradio_api/component_server", json=asked).status_code == 401
     assert client.post("/login", data={"username": "me", "password": "wrong"}).status_code == 400

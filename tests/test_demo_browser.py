@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -118,6 +121,12 @@ def test_a_second_browser_sees_its_place_and_then_plays(chromium, demo, page):
     second = ready(chromium.new_page(), demo.url)
     second.click("#play-start")
     second.wait_for_function("document.querySelector('[data-show=status]').textContent.includes('you are next')")
+    third = ready(chromium.new_page(), demo.url)
+    third.click("#play-start")
+    third.wait_for_function("document.querySelector('[data-show=status]').textContent.includes('1 are before you')")
+    third.close()
+    page.wait_for_timeout(1000)
+    assert demo.visits.seats.waiting == 1, "who closes the tab in the line leaves it"
     page.click("#play-stop")
     second.wait_for_function("document.querySelector('[data-show=status]').textContent === 'Playing.'")
     second.close()
@@ -250,6 +259,30 @@ def test_a_chirp_into_the_microphone_arrives_with_one_offset(playwright, tmp_pat
     assert places == list(range(0, 1024 * len(places), 1024)), "every packet came, in order"
     heard = np.concatenate([samples[:, 0] for _, samples in voice.pieces])
     period = round(CHIRPS_SECONDS * rate)
-    offsets = [int(np.argmax(np.abs(part))) for part in np.split(heard[: len(heard) // period * period], len(heard) // period)]
+    offsets = [
+        int(np.argmax(np.abs(part))) for part in np.split(heard[: len(heard) // period * period], len(heard) // period)
+    ]
     offsets = offsets[2:]
     assert len(offsets) >= 6 and max(offsets) - min(offsets) <= 2, offsets
+
+
+def test_the_command_plays_the_bundled_model(chromium):
+    command = [sys.executable, "-m", "lmdm_adapter", "demo", "--port", "0", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        try:
+            url = server.stdout.readline().split()[4]
+            page = ready(chromium.new_page(), url)
+            page.click("text=More")
+            for knob, value in (("Steps", "1"), ("Guidance", "1"), ("Lead in seconds", "1")):
+                page.get_by_label(f"number input for {knob}").fill(value)
+                page.keyboard.press("Tab")
+            page.wait_for_timeout(500)
+            page.click("#play-start")
+            page.wait_for_function("window.taps > 200", timeout=60_000)
+            _, samples = tapped(page, 1)
+            assert np.abs(samples).max() > 0.01 and "MiB" in shown(page, "memory")
+            page.close()
+        finally:
+            server.send_signal(signal.SIGINT)
+            said = server.communicate(timeout=30)[0]
+    assert server.returncode == 130 and "Traceback" not in said, said

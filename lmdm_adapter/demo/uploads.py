@@ -26,7 +26,9 @@ def require_sound(path: str | Path | None, *, longest_seconds: float = LONGEST_S
         with soundfile.SoundFile(str(path)) as file:
             seconds = file.frames / file.samplerate
             if not 0.0 < seconds <= longest_seconds:
-                raise LmdmError(f"{name} is {seconds / 60:.1f} minutes long; at most {longest_seconds / 60:g} can play.")
+                raise LmdmError(
+                    f"{name} is {seconds / 60:.1f} minutes long; at most {longest_seconds / 60:g} can play."
+                )
             while len(samples := file.read(READ_SAMPLES, dtype="float32", always_2d=True)):
                 if not np.isfinite(samples).all():
                     raise LmdmError(f"{name} holds NaN or infinity; export it again from a clean source.")

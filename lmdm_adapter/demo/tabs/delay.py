@@ -18,7 +18,9 @@ def delay_tab(listener: Listener) -> None:
     with gr.Row():
         tempo = gr.Number(120, label="Tempo in BPM", minimum=20, maximum=400, min_width=110)
         beats = gr.Slider(0.25, 16, 4, step=0.25, label="Delay in beats", min_width=150)
-        feedback = gr.Slider(0, 0.98, 0.4, step=0.01, label="Feedback", min_width=200, info="How much comes back again.")
+        feedback = gr.Slider(
+            0, 0.98, 0.4, step=0.01, label="Feedback", min_width=200, info="How much comes back again."
+        )
     with gr.Row():
         prompt = gr.Textbox("", label="Prompt", min_width=200, scale=2, info="Empty: whatever it hears.")
         tightness = gr.Slider(0, 1, 0.7, step=0.01, label="Tightness", min_width=200, info="0 is free, 1 exact.")

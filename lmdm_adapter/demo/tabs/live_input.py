@@ -19,7 +19,11 @@ from lmdm_adapter.errors import LmdmError
 
 MICROPHONE, FILE, BACKING = "Microphone", "Sound file", "Backing track"
 SOUND_TYPES = [".wav", ".flac", ".ogg", ".mp3"]
-LEAD_SECONDS = 0.1
+LEAD_SECONDS, CHECK_LEAD_SECONDS = 0.1, 0.04
+HINT = (
+    "*Check the line* plays your sound back, without a model. *Measure loopback* plays a click and listens for it: "
+    "hold the microphone to the speaker, once, and your sound is put where you played it."
+)
 START = "(hello, file) => { if (hello) window.lmdm.start({ ...hello, source: file ? file.url : null }); }"
 STOP = "() => { window.lmdm.stop(); }"
 
@@ -58,8 +62,7 @@ def line_buttons(
         check = gr.Button("Check the line", elem_id=f"{mode}-check", min_width=120)
         stop = gr.Button("Stop", elem_id=f"{mode}-stop", min_width=120)
         measure = gr.Button("Measure loopback", elem_id=f"{mode}-loopback", min_width=120)
-    gr.Markdown("*Check the line* plays your sound back, without a model. *Measure loopback* plays a click and listens "
-                "for it: hold the microphone to the speaker, once, and your sound is put where you played it.")  # fmt: skip
+    gr.Markdown(HINT)
     hello, file = gr.JSON(visible=False), gr.File(visible=False)
     where = [source.kind, source.style, source.file]
     for button, asked in ((start, mode), (check, "echo")):
@@ -80,7 +83,8 @@ def _issue(listener: Listener, mode: Mode, source: Source, values: Callable[...,
             # The name differs each time, so that the same sentence is shown again.
             return None, None, value(Notice(str(error)), secrets.token_urlsafe(6))
         token = listener.visits.tokens.issue(visitor_of(request))
-        wish = {"mode": mode, "values": {} if mode == "echo" else told, "lead_seconds": LEAD_SECONDS}
+        lead_seconds = CHECK_LEAD_SECONDS if mode == "echo" else LEAD_SECONDS
+        wish = {"mode": mode, "values": {} if mode == "echo" else told, "lead_seconds": lead_seconds}
         return {"token": token, **wish}, path, gr.skip()
 
     return issue

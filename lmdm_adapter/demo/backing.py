@@ -17,6 +17,12 @@ SEED, SECONDS = 7, 30.0
 LEFT_OUT = "lead"
 
 
+@functools.lru_cache(maxsize=1)
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Kept until the program ends, and removed then."""
+    return tempfile.TemporaryDirectory(prefix="lmdm-backing-")
+
+
 @functools.lru_cache(maxsize=len(STYLES))
 def backing_track(style: str) -> Path:
     """A FLAC file of 30 s without its lead, which is the visitor's. Raises LmdmError for a style that is not there."""
@@ -24,6 +30,6 @@ def backing_track(style: str) -> Path:
         raise LmdmError(f"There is no backing track {style!r}; there are {', '.join(STYLES)}.")
     stems = render(compose(SEED, style=style, seconds=SECONDS), SAMPLE_RATE)
     audio = mix({name: stem for name, stem in stems.items() if name != LEFT_OUT})
-    path = Path(tempfile.mkdtemp(prefix="lmdm-backing-")) / f"{style}.flac"
+    path = Path(_folder().name) / f"{style}.flac"
     soundfile.write(path, audio.samples.T, SAMPLE_RATE)
     return path

@@ -16,6 +16,8 @@ from lmdm_adapter.demo.tabs.sketch import sketch_tab
 from lmdm_adapter.demo.visits import Visits
 
 TITLE = "Live Music Diffusion"
+UPLOADS_KEPT_SECONDS = (600, 3600)
+"""How often uploads are looked through, and how old they get."""
 CSS = """
 .gradio-container { max-width: 980px !important; margin: 0 auto; }
 footer { display: none !important; }
@@ -31,7 +33,7 @@ def theme() -> gr.themes.Base:
 def page(visits: Visits, facts: Facts) -> gr.Blocks:
     """The whole page, for `visits`."""
     streams: dict[str, str] = {}
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=False) as blocks:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=UPLOADS_KEPT_SECONDS) as blocks:
         gr.Markdown(f"# {TITLE}\nEndless music, made while you listen. Model: `{facts.name}`.")
         listener = Listener(visits, _player(visits, streams), streams)
         with gr.Tabs():

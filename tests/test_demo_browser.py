@@ -60,12 +60,36 @@ def play(page, seconds):
     page.wait_for_timeout(seconds * 1000)
 
 
-def test_every_sample_is_played_to_the_bit_and_on_time(page):
-    play(page, 4)
-    first, samples = tapped(page, CHANNELS)
+ARRIVALS = """() => {
+  const push = lmdm.player.push.bind(lmdm.player);
+  window.arrivals = [];
+  lmdm.player.push = (packet) => { window.arrivals.push(performance.now()); push(packet); };
+}"""
+STARVED_SECONDS = 1.5
+"""A machine that lets no packet through for that long, of a lead of two, is too busy to tell anything."""
+
+
+def test_every_sample_is_played_to_the_bit_and_on_time(chromium, demo):
+    for _ in range(3):
+        page = ready(chromium.new_page(), demo.url)
+        page.evaluate(ARRIVALS)
+        play(page, 4)
+        (first, samples), gap_seconds = tapped(page, CHANNELS), page.evaluate(LONGEST_GAP)
+        counted = shown(page, "underruns"), shown(page, "lost")
+        page.close()
+        assert demo.ended_within(2.0)
+        if gap_seconds < STARVED_SECONDS:
+            break
+    assert gap_seconds < STARVED_SECONDS, "no run was on time"
+    assert counted == ("0", "0")
     assert first == 0 and len(samples) > 2 * RATE
-    assert (shown(page, "underruns"), shown(page, "lost")) == ("0", "0")
     assert samples.tobytes() == expected_blocks(len(samples)).tobytes()
+
+
+LONGEST_GAP = """() => {
+  const times = [...window.arrivals, performance.now()];
+  return Math.max(...times.slice(1).map((time, i) => time - times[i])) / 1000;
+}"""
 
 
 def expected_blocks(samples):

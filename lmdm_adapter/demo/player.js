@@ -106,11 +106,12 @@ function decoded(text) {
   return { kind: "packet", first: Number(view.getBigInt64(16, true)), samples: new Float32Array(bytes.buffer.slice(24)) };
 }
 
-// One word at a time: a server that is busy is not asked again before it has answered.
+// One word at a time: a server that is busy is not asked again before it has answered. The first word is that the music
+// has begun to play, for the server waits for it.
 let telling = false;
 async function playedByValue(samples) {
   const now = performance.now();
-  if (!player.stream || telling || now - player.lastTold < PLAYED_MS) return;
+  if (!player.stream || !samples || telling || now - player.lastTold < PLAYED_MS) return;
   player.lastTold = now;
   telling = true;
   await server.played([player.stream, samples]).catch(() => {});

@@ -16,6 +16,7 @@ from lmdm_adapter.cli import (
     bench_arc_memory,
     bench_finetune,
     convert,
+    demo,
     doctor,
     encode,
     evaluate,
@@ -36,6 +37,7 @@ app = typer.Typer(
     help="Endless, playable music from Stable Audio checkpoints, made block by block.",
 )
 app.command("stream")(stream.stream)
+app.command("demo")(demo.demo)
 app.command("convert")(convert.convert)
 app.command("encode")(encode.encode)
 app.command("inspect")(inspect.inspect)

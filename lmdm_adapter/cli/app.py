@@ -16,6 +16,7 @@ from lmdm_adapter.cli import (
     bench_arc_memory,
     bench_finetune,
     convert,
+    demo,
     doctor,
     encode,
     evaluate,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.command("stream")(stream.stream)
 app.command("live")(live.live)
+app.command("demo")(demo.demo)
 app.command("convert")(convert.convert)
 app.command("encode")(encode.encode)
 app.command("inspect")(inspect.inspect)

@@ -21,6 +21,7 @@ from lmdm_adapter.cli import (
     encode,
     evaluate,
     inspect,
+    live,
     stream,
     train,
 )
@@ -37,6 +38,7 @@ app = typer.Typer(
     help="Endless, playable music from Stable Audio checkpoints, made block by block.",
 )
 app.command("stream")(stream.stream)
+app.command("live")(live.live)
 app.command("demo")(demo.demo)
 app.command("convert")(convert.convert)
 app.command("encode")(encode.encode)

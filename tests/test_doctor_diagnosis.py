@@ -107,8 +107,18 @@ def test_torchaudio_without_torchcodec() -> None:
 
 def test_laion_clap_and_portaudio() -> None:
     assert told(modules=frozenset({"laion_clap"})) == {"B8"}
-    device = with_packages(sounddevice="0.5.3")
+    device = with_packages(sounddevice="0.5.3", python_osc="1.10", mido="1.3", python_rtmidi="1.5.8")
     assert told(packages=device) == {"sounddevice"} and not told(packages=device, portaudio=True)
+
+
+def test_what_live_playing_lacks() -> None:
+    whole = with_packages(sounddevice="0.5.3", python_osc="1.10", mido="1.3", python_rtmidi="1.5.8")
+    assert "can play" in dict(replace(WELL, packages=whole, portaudio=True).lines())["lmdm live"]
+    assert dict(replace(WELL, packages=whole).lines())["lmdm live"] == "needs PortAudio"
+    assert "sounddevice, python-osc" in dict(WELL.lines())["lmdm live"] and not told(), "an extra is no must"
+    deaf = {name: version for name, version in whole.items() if name != "python-rtmidi"}
+    (finding,) = diagnose(replace(WELL, packages=deaf, portaudio=True))
+    assert finding.name == "live" and "python-rtmidi is absent" in finding.line() and not finding.blocks
 
 
 @pytest.mark.parametrize(

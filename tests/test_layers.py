@@ -29,7 +29,7 @@ LAYERS = (
 # fmt: on
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 MUSIC_MAY_IMPORT = {"music", "audio", "errors"}
-MAY_IMPORT_MUSIC = {"music", "training", "recipes", "evaluation", "cli"}
+MAY_IMPORT_MUSIC = {"music", "training", "recipes", "evaluation", "cli", "demo"}
 # Playing never knows training, and training never knows playing.
 STRANGERS = {("session", other) for other in ("training", "recipes", "evaluation", "bench")}
 STRANGERS |= {(other, "session") for _, other in STRANGERS}

@@ -145,9 +145,10 @@ def test_conversion_keeps_the_hosts_tensors_and_adds_its_own_beside(tmp_path: Pa
     lmdm.convert(tmp_path / "base", SPEC).save(tmp_path / "live")
     before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("base", "live"))
     assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
-    added = load_file(tmp_path / "live" / "adapter.safetensors").keys() - load_file(
-        tmp_path / "base" / "adapter.safetensors"
-    ).keys()
+    added = (
+        load_file(tmp_path / "live" / "adapter.safetensors").keys()
+        - load_file(tmp_path / "base" / "adapter.safetensors").keys()
+    )
     assert added == {"model.model.to_input_add_embed.weight"}
 
 

@@ -17,11 +17,13 @@ from lmdm_adapter.cli import (
     bench_finetune,
     convert,
     delay,
+    demo,
     doctor,
     encode,
     evaluate,
     inspect,
     jam,
+    live,
     replay,
     sketch,
     stream,
@@ -44,6 +46,8 @@ app.command("sketch")(sketch.sketch)
 app.command("jam")(jam.jam)
 app.command("delay")(delay.delay)
 app.command("replay")(replay.replay)
+app.command("live")(live.live)
+app.command("demo")(demo.demo)
 app.command("convert")(convert.convert)
 app.command("encode")(encode.encode)
 app.command("inspect")(inspect.inspect)

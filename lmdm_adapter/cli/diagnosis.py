@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lmdm_adapter.cli.environment import STABLE_AUDIO_TOOLS, Environment, version_of
+from lmdm_adapter.cli.environment import LIVE, STABLE_AUDIO_TOOLS, Environment, version_of
 
 # Since this release torchaudio reads and writes files through torchcodec only.
 TORCHAUDIO_NEEDS_TORCHCODEC = (2, 9)
@@ -68,6 +68,10 @@ def _neighbour_findings(environment: Environment) -> Iterator[Finding]:
     if "sounddevice" in environment.packages and not environment.portaudio:
         yield Finding("sounddevice", "the library PortAudio is absent, so sound devices cannot be opened",
                       "apt-get install libportaudio2; sound files need nothing")  # fmt: skip
+    absent = [name for name in LIVE if name not in environment.packages]
+    if "sounddevice" in environment.packages and absent:
+        yield Finding("live", f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} absent, so lmdm live cannot "
+                      "be played by hand", "pip install 'lmdm-adapter[live]'")  # fmt: skip
 
 
 def _linked_to_another_build(environment: Environment, package: str) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 STABLE_AUDIO_TOOLS = "stable-audio-tools"
 HOSTS = (STABLE_AUDIO_TOOLS, "stable-audio-3", "diffusers")
 # Distributions worth a line of their own, whether present or not.
-AUDIO = ("soundfile", "sounddevice", "torchaudio")
+LIVE = ("sounddevice", "python-osc", "mido", "python-rtmidi")
+AUDIO = ("soundfile", *LIVE, "torchaudio")
 SHOWN = ("numpy", "setuptools", *HOSTS, "k-diffusion", "transformers", "librosa", "scipy", "gradio", *AUDIO)
 
 Version = tuple[int, ...]
@@ -89,8 +90,19 @@ class Environment:
             ("torch", "cannot be used" if self.torch is None else self.torch.text()),
             *((name, self._package_text(name)) for name in SHOWN),
             ("ffmpeg", self.ffmpeg or "not found"),
+            ("lmdm live", self._live_text()),
             ("bundled models", ", ".join(self.bundled) or "none"),
         ]
+
+    @property
+    def missing_live(self) -> tuple[str, ...]:
+        """What `lmdm live` lacks: packages, and the library of sounddevice."""
+        packages = tuple(name for name in LIVE if name not in self.packages)
+        return packages if self.portaudio else (*packages, "PortAudio")
+
+    def _live_text(self) -> str:
+        missing = self.missing_live
+        return f"needs {', '.join(missing)}" if missing else "can play, where there is a sound device"
 
     def _package_text(self, name: str) -> str:
         if name not in self.packages:

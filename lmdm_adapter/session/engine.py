@@ -102,6 +102,14 @@ class Engine:
         timing = self.facts.timing(device_seconds=device_seconds, compute_seconds=compute_seconds)
         return self.mode.budget(timing, lead_seconds=self.plan.governor.lead_seconds)
 
+    @property
+    def beat(self) -> float | None:
+        """Where in its bar the session is, in beats from 0 on, as far as it was pulled; None without a tempo."""
+        grid = self.pacing.grid
+        if grid is None:
+            return None
+        return (self._frame(self.player.sample) - grid.origin_frames) / grid.beat_frames % grid.beats_per_bar
+
     def stop(self) -> None:
         """Fade out now."""
         self.player.stop()

@@ -1,0 +1,90 @@
+"""What a session's log tells while it grows: counted for the panel and the report, and handed on to a recording."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.session.engine import Engine
+from lmdm_adapter.session.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+RECENT_BLOCKS = 8
+MOST_BLOCKS = 100_000
+
+
+class Watch:
+    """Takes the records of `engine`, in one thread; `recorder` gets them all. `write` is for a `ThreadedSession`.
+
+    A recording that fails is kept as `failure`, and the music is watched on.
+    """
+
+    def __init__(self, engine: Engine, recorder: Recorder | None = None) -> None:
+        self.failure: LmdmError | None = None
+        self.kinds: Counter[str] = Counter()
+        self.last = ""
+        self._engine, self._recorder = engine, recorder
+        self._blocks: deque[tuple[float, float]] = deque(maxlen=MOST_BLOCKS)
+        self._least_margin = math.inf
+
+    def write(self) -> None:
+        """Take what has gathered, and bring it to the disk."""
+        records = self._engine.noted()
+        for record in records:
+            self._see(record)
+        if self._recorder is None or self.failure is not None:
+            return
+        try:
+            self._recorder.write(records)
+        except LmdmError as failure:
+            self.failure, self.last = failure, str(failure)
+            log.error("%s The music goes on unrecorded.", failure)
+
+    @property
+    def compute_seconds(self) -> float:
+        """Compute time of a block, the median of the last few."""
+        recent = list(self._blocks)[-RECENT_BLOCKS:]
+        return float(np.median([compute for _, compute in recent])) if recent else 0.0
+
+    @property
+    def real_time_factor(self) -> float:
+        """Compute time by music of the last few blocks: below 1 it keeps up."""
+        recent = list(self._blocks)[-RECENT_BLOCKS:]
+        return sum(compute for _, compute in recent) / sum(length for length, _ in recent) if recent else 0.0
+
+    def figures(self) -> dict[str, float]:
+        """Of all blocks: real-time factors, and the least that was ready when one came while the music played."""
+        if not self._blocks:
+            return {}
+        lengths, computes = np.array(self._blocks).T
+        factors = computes / lengths
+        return {
+            "real_time_factor_median": float(np.median(factors)),
+            "real_time_factor_p95": float(np.percentile(factors, 95)),
+            "compute_seconds_median": float(np.median(computes)), "compute_seconds_most": float(computes.max()),
+            "margin_seconds_least": self._least_margin if math.isfinite(self._least_margin) else 0.0,
+        }  # fmt: skip
+
+    def _see(self, record: Mapping[str, Any]) -> None:
+        kind = record["kind"]
+        self.kinds[kind] += 1
+        if kind == "block":
+            seconds = record["cue"].frames / self._engine.facts.frame_rate_hz
+            self._blocks.append((seconds, record["compute_seconds"]))
+            if self.kinds["wait"]:
+                self._least_margin = min(self._least_margin, record["margin_seconds"])
+        elif kind == "governor":
+            self.last = f"{record['what']}: {record['before']:g} to {record['after']:g}, {record['why']}"
+        elif kind in ("refused", "failure"):
+            self.last = str(record["why"])
+        elif kind == "input":
+            self.last = f"input: {record['what']}"
+        elif kind == "hold":
+            self.last = "the music ran out; the last bar plays as a loop"

@@ -1,0 +1,40 @@
+"""The application: the page, the socket beside it, and what guards both."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from lmdm_adapter.demo.app_plan import DemoPlan, Facts
+from lmdm_adapter.demo.origins import hosts_of
+from lmdm_adapter.demo.page import CSS, page, theme
+from lmdm_adapter.demo.socket import add_socket
+from lmdm_adapter.demo.visits import Visits
+from lmdm_adapter.demo.voice import MakeVoice
+
+MOST_UPLOAD_BYTES = 64 * 2**20
+END_SECONDS = 5.0
+
+
+def build(make_voice: MakeVoice, plan: DemoPlan, *, facts: Facts | None = None) -> FastAPI:
+    """The application for `plan`; its `state.visits` are those who listen."""
+    visits = Visits(make_voice, most_sessions=plan.max_sessions)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        visits.leave_all()
+        await visits.closed(seconds=END_SECONDS)
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.state.visits = visits
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["*"] if plan.share else hosts_of(plan.host))
+    add_socket(app, visits, allowed_origins=plan.allowed_origins)
+    return gr.mount_gradio_app(
+        app, page(visits, facts or Facts()), "/", auth=plan.auth, max_file_size=MOST_UPLOAD_BYTES, run_history=False,
+        footer_links=[], theme=theme(), css=CSS, show_error=True, ssr_mode=False, enable_monitoring=False,
+    )  # fmt: skip

@@ -1,0 +1,61 @@
+"""What every tab needs of the page: music into the player, and knobs to whoever listens."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import gradio as gr
+
+from lmdm_adapter.demo.making import Ended
+from lmdm_adapter.demo.messages import value
+from lmdm_adapter.demo.visits import Visits
+from lmdm_adapter.demo.voice import Wish
+from lmdm_adapter.errors import LmdmError
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+class Listener:
+    """Wires components to the visits of a server. `player` is the page's one player."""
+
+    def __init__(self, visits: Visits, player: gr.HTML, streams: dict[str, str]) -> None:
+        self.visits, self.player, self._streams = visits, player, streams
+
+    def play(self, start: Any, stop: Any, inputs: list[Any], wish: Callable[..., Wish]) -> None:
+        """Let the event `start` play what `wish` makes of the inputs, until `stop`; through the player's value."""
+
+        async def begin(request: gr.Request, *values: Any) -> AsyncIterator[str]:
+            visitor, stream = visitor_of(request), secrets.token_urlsafe(12)
+            self._streams[stream] = visitor
+            try:
+                async for event in self.visits.listen(visitor, wish(*values)):
+                    yield value(event, stream)
+            except LmdmError as error:
+                yield value(Ended(str(error)), stream)
+            finally:
+                del self._streams[stream]
+
+        playing = start(begin, inputs, self.player, concurrency_limit=None, **QUIET)
+        stop(self._stopped, None, self.player, cancels=[playing], queue=False, **QUIET)
+
+    async def _stopped(self, request: gr.Request) -> str:
+        self.visits.leave(visitor_of(request))
+        return value(Ended(), "")
+
+    def on(self, event: Any, name: str, inputs: list[Any], read: Callable[..., Any]) -> None:
+        """Let an event turn the parameter `name` to what `read` makes of the inputs."""
+
+        async def turn(request: gr.Request, *values: Any) -> None:
+            try:
+                self.visits.turn(visitor_of(request), name, read(*values))
+            except LmdmError as error:
+                self.visits.notice(visitor_of(request), str(error))
+
+        event(turn, inputs, None, queue=False, **QUIET)
+
+
+def visitor_of(request: gr.Request) -> str:
+    """The page's own name, one for every tab that is open in a browser."""
+    return str(request.session_hash)

@@ -1,0 +1,65 @@
+// Three curves to draw, with a pointer or the keyboard; their values go to Python when they have settled.
+const SETTLE_MS = 60, STEP = 0.1;
+const curves = {};
+let timer = null;
+
+function paint(canvas) {
+  const { values, at } = curves[canvas.dataset.curve];
+  const pen = canvas.getContext("2d");
+  const width = canvas.width / POINTS;
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  pen.fillStyle = "#9ca3af55";
+  pen.fillRect(at * width, 0, width, canvas.height);
+  pen.fillStyle = "#14b8a6";
+  values.forEach((value, i) => pen.fillRect(i * width, (1 - value) * (canvas.height - 4), width, 4));
+}
+
+function changed(canvas) {
+  paint(canvas);
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    props.value = Object.fromEntries(Object.entries(curves).map(([name, { values }]) => [name, [...values]]));
+    trigger("change");
+  }, SETTLE_MS);
+}
+
+function set(canvas, index, value) {
+  const curve = curves[canvas.dataset.curve];
+  if (!curve.values.length) curve.values = Array(POINTS).fill(0.5);
+  curve.at = Math.min(POINTS - 1, Math.max(0, index));
+  curve.values[curve.at] = Math.min(1, Math.max(0, value));
+}
+
+function follow(canvas, event) {
+  const box = canvas.getBoundingClientRect();
+  const index = Math.floor((POINTS * (event.clientX - box.left)) / box.width);
+  const value = 1 - (event.clientY - box.top) / box.height;
+  const before = curves[canvas.dataset.curve].at;
+  const from = event.type === "pointermove" ? before : index;
+  for (let i = Math.min(from, index); i <= Math.max(from, index); i++) set(canvas, i, value);
+  curves[canvas.dataset.curve].at = Math.min(POINTS - 1, Math.max(0, index));
+  changed(canvas);
+}
+
+function press(canvas, event) {
+  const curve = curves[canvas.dataset.curve];
+  const keys = {
+    ArrowLeft: () => { curve.at = Math.max(0, curve.at - 1); },
+    ArrowRight: () => { curve.at = Math.min(POINTS - 1, curve.at + 1); },
+    ArrowUp: () => set(canvas, curve.at, (curve.values[curve.at] ?? 0.5) + STEP),
+    ArrowDown: () => set(canvas, curve.at, (curve.values[curve.at] ?? 0.5) - STEP),
+    Delete: () => { curve.values = []; },
+  };
+  if (!keys[event.key]) return;
+  event.preventDefault();
+  keys[event.key]();
+  changed(canvas);
+}
+
+element.querySelectorAll("canvas").forEach((canvas) => {
+  curves[canvas.dataset.curve] = { values: [], at: 0 };
+  canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); follow(canvas, event); });
+  canvas.addEventListener("pointermove", (event) => { if (canvas.hasPointerCapture(event.pointerId)) follow(canvas, event); });
+  canvas.addEventListener("keydown", (event) => press(canvas, event));
+  paint(canvas);
+});

@@ -1,0 +1,87 @@
+"""What the page asks of whatever makes the music: a voice is heard chunk by chunk, turned, and closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.spec import require_choice
+
+Mode = Literal["play", "sketch", "jam", "delay", "echo"]
+MOST_RATE_HZ = 192_000
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one chunk cost, for the instrument panel; `notice` is a sentence for the listener, if there is one."""
+
+    index: int
+    compute_seconds: float
+    audio_seconds: float
+    memory_bytes: int | None = None
+    notice: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The next samples, `s ch` float32, and what they cost. There may be none yet: a decoder holds some back."""
+
+    samples: np.ndarray
+    report: Report
+
+
+class Voice(Protocol):
+    """Makes music for one listener. `set` and `hear` may be called from any thread, the rest from one."""
+
+    sample_rate: int
+    channels: int
+    block_seconds: float
+
+    def next_chunk(self) -> Chunk:
+        """The samples that follow; takes as long as making them takes. Raises LmdmError when it cannot go on."""
+        ...
+
+    def set(self, name: str, value: Any) -> None:
+        """Turn a parameter; it counts from the next chunk on. Raises LmdmError for names and values that do not fit."""
+        ...
+
+    def hear(self, samples: np.ndarray, *, first_sample: int) -> None:
+        """The next live input, `s ch` at the source's own rate, numbered from its start."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds; nothing is called after this."""
+        ...
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a visitor wants to hear: a mode, parameters to begin with, how far ahead it is made, and the live input.
+
+    `source` is the live input's rate in Hz and its channels, or None. Raises LmdmError for values that are none.
+    """
+
+    mode: Mode = "play"
+    values: Mapping[str, Any] = field(default_factory=dict)
+    lead_seconds: float = 0.5
+    source: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        require_choice("mode", self.mode, Mode)
+        if isinstance(self.lead_seconds, bool) or not isinstance(self.lead_seconds, (int, float)):
+            raise LmdmError(f"lead_seconds must be a number, got {self.lead_seconds!r}.")
+        if not 0.0 < self.lead_seconds <= 10.0:
+            raise LmdmError(f"lead_seconds must lie between 0 and 10, got {self.lead_seconds:g}.")
+        if self.source is not None and not (1 <= self.source[0] <= MOST_RATE_HZ and 1 <= self.source[1] <= 2):
+            raise LmdmError(f"A live input has 1 to {MOST_RATE_HZ} Hz and one or two channels, got {self.source}.")
+
+
+MakeVoice = Callable[[Wish], Voice]

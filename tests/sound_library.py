@@ -1,0 +1,140 @@
+"""A stand-in for the package sounddevice: devices that are there when a test says so, and callbacks on demand."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+PLAIN = SimpleNamespace(input_overflow=False, output_underflow=False)
+
+
+class PortAudioError(Exception):
+    """As the library's own."""
+
+
+class CallbackAbort(Exception):
+    """As the library's own."""
+
+
+def device(index: int, name: str, *, inputs: int = 0, outputs: int = 0, rate: float = 44100.0) -> dict[str, Any]:
+    """One entry of `query_devices`."""
+    return {"index": index, "name": name, "hostapi": 0, "max_input_channels": inputs, "max_output_channels": outputs,
+            "default_samplerate": rate,
+            "default_low_input_latency": 0.01, "default_low_output_latency": 0.02}  # fmt: skip
+
+
+class Stream:
+    """A stream whose callback a test calls through `run`; with `chunk_seconds` it runs by itself when started."""
+
+    latency: Any = (0.01, 0.02)
+
+    def __init__(self, library: FakeSound, settings: dict[str, Any]) -> None:
+        self.settings, self.active, self.closed, self.played = settings, False, False, []
+        self._library, self._thread = library, None
+        self._chunk = 0
+
+    def start(self) -> None:
+        """Begin to ask for sound."""
+        self.active = True
+        if self._library.chunk_samples:
+            self._thread = threading.Thread(target=self._go_on, daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self.active = False
+
+    def close(self, ignore_errors: bool = True) -> None:
+        """End for ever."""
+        self.active, self.closed = False, True
+
+    def unplug(self) -> None:
+        """The device is pulled out: PortAudio ends the stream."""
+        self.active = False
+        self.settings["finished_callback"]()
+
+    def run(self, heard: np.ndarray | None, samples: int, *, status: Any = PLAIN) -> np.ndarray:
+        """One call of the callback; what it played, `s ch`. An abort ends the stream."""
+        channels = self.settings["channels"]
+        out = np.full((samples, channels if heard is None else channels[1]), 7.0, np.float32)
+        try:
+            self.settings["callback"](*(() if heard is None else (heard,)), out, samples, None, status)
+        except CallbackAbort:
+            self.unplug()
+        self.played.append(out)
+        return out
+
+    def _go_on(self) -> None:
+        samples = self._library.chunk_samples
+        both = isinstance(self.settings["channels"], tuple)
+        while self.active:
+            self.run(np.zeros((samples, self.settings["channels"][0]), np.float32) if both else None, samples)
+            self._chunk += 1
+            if self._chunk == self._library.unplugged_after_chunks:
+                self.unplug()
+            time.sleep(self._library.chunk_seconds)
+
+
+class FakeSound:
+    """The module. `rates` are those that its devices take; `streams` are all that were opened."""
+
+    PortAudioError, CallbackAbort = PortAudioError, CallbackAbort
+
+    def __init__(
+        self, devices: Sequence[dict[str, Any]] = (), *, rates: Sequence[int] = (8000, 22050, 44100),
+        chunk_samples: int = 0, chunk_seconds: float = 0.005, unplugged_after_chunks: int = 0,
+    ) -> None:  # fmt: skip
+        self.devices, self.rates, self.streams = list(devices), rates, []
+        self.default = SimpleNamespace(device=(1, 1))
+        self.chunk_samples, self.chunk_seconds = chunk_samples, chunk_seconds
+        self.unplugged_after_chunks = unplugged_after_chunks
+
+    def _exit_handler(self) -> None:
+        """What the module runs at the end of the process."""
+
+    def query_devices(self) -> list[dict[str, Any]]:
+        """All devices."""
+        return self.devices
+
+    def query_hostapis(self) -> list[dict[str, Any]]:
+        """One system."""
+        return [{"name": "Fake"}]
+
+    def check_output_settings(self, *, samplerate: int, **rest: Any) -> None:
+        """Refuse other rates."""
+        if samplerate not in self.rates:
+            raise PortAudioError("Invalid sample rate.", -9997)
+
+    check_input_settings = check_output_settings
+
+    def Stream(self, **settings: Any) -> Stream:
+        """A stream in full duplex."""
+        self.streams.append(Stream(self, settings))
+        return self.streams[-1]
+
+    def OutputStream(self, **settings: Any) -> Stream:
+        """A stream that only plays."""
+        stream = self.Stream(**settings)
+        stream.latency = 0.02
+        return stream
+
+
+LAPTOP = (
+    device(0, "Built-in Microphone", inputs=1),
+    device(1, "Built-in Speakers", outputs=2),
+    device(2, "USB Interface", inputs=4, outputs=4),
+    device(3, "USB Headset", inputs=1, outputs=1),
+)
+
+
+def waited(done: Callable[[], bool], *, seconds: float = 5.0) -> bool:
+    """Whether `done` became true in time."""
+    until = time.monotonic() + seconds
+    while not done() and time.monotonic() < until:
+        time.sleep(0.005)
+    return done()

@@ -1,0 +1,74 @@
+"""The application as a whole, asked without a browser: who is let in, and the Space that reuses it."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("gradio")
+from fastapi.testclient import TestClient
+
+from lmdm_adapter.demo.app import build
+from lmdm_adapter.demo.app_plan import DemoPlan
+from lmdm_adapter.demo.assets import FOLDER, player_code
+from tests.demo_voices import Voices
+
+ROOT = Path(__file__).resolve().parent.parent
+SPACE = ROOT / "examples" / "space"
+HOME = "http://127.0.0.1:7860"
+
+
+@pytest.fixture(scope="module")
+def locked():
+    return build(Voices(), DemoPlan(auth=("me", "secret")))
+
+
+def test_without_a_login_there_is_no_page_no_event_and_no_word_to_the_server(locked):
+    client = TestClient(locked, base_url=HOME)
+    assert client.get("/config").status_code == 401
+    assert (
+        client.post("/gradio_api/queue/join", json={"data": [], "fn_index": 0, "session_hash": "a"}).status_code == 401
+    )
+    asked = {"data": ["guess", 1], "component_id": 1, "fn_name": "played", "session_hash": "a"}
+    assert client.post("/gradio_api/component_server", json=asked).status_code == 401
+    assert client.post("/login", data={"username": "me", "password": "wrong"}).status_code == 400
+
+
+def test_with_a_login_the_page_comes(locked):
+    client = TestClient(locked, base_url=HOME)
+    assert client.post("/login", data={"username": "me", "password": "secret"}).status_code == 200
+    assert client.get("/config").status_code == 200
+
+
+def test_a_page_whose_name_means_this_machine_gets_nothing(locked):
+    assert TestClient(locked, base_url="http://evil.example:7860").get("/").status_code == 400
+
+
+def test_a_word_about_a_stream_of_somebody_else_moves_nothing():
+    app = build(voices := Voices(), DemoPlan())
+    client = TestClient(app, base_url=HOME)
+    for told in (["guess", 10**9], ["guess"], "guess", None, [["a"], 1], [{"a": 1}, 1]):
+        player = next(c for c in client.get("/config").json()["components"] if c["props"].get("elem_id") == "player")
+        asked = {"data": told, "component_id": player["id"], "fn_name": "played", "session_hash": "a"}
+        assert client.post("/gradio_api/component_server", json=asked).status_code == 200
+    assert not voices.made
+
+
+def test_the_pages_files_are_there_and_fetch_nothing():
+    code = player_code() + "".join(path.read_text() for path in FOLDER.glob("*.css"))
+    assert "AudioWorkletProcessor" in code and "new Worker" in code
+    assert "http://" not in code and "https://" not in code and "@import" not in code
+
+
+def test_the_space_is_the_same_app(monkeypatch):
+    monkeypatch.setenv("SPACE_HOST", "me-demo.hf.space")
+    space = runpy.run_path(str(SPACE / "app.py"), run_name="space")
+    assert space["PLAN"].allowed_origins == ("https://me-demo.hf.space",)
+    assert space["app"].state.visits.seats.seats == 1
+    header = (SPACE / "README.md").read_text().split("---")[1]
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    version = next(line for line in header.splitlines() if line.startswith("sdk_version")).split()[1]
+    assert f"gradio=={version}" in pins and "app_file: app.py" in header
+    assert "lmdm-adapter[demo" in (SPACE / "requirements.txt").read_text()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lmdm_adapter.checkpoint import Checkpoint, read_checkpoint
 from lmdm_adapter.controls.declared import FrameControls, require_addable
+from lmdm_adapter.controls.sketch.config import SketchConfig
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.hosts.generation import refuse_other_generations
 from lmdm_adapter.hosts.host_object import host_tensors, is_host_object, lend_text_encoders, network_config_of
@@ -118,12 +119,12 @@ def context_projection(dit: DiT) -> Tensor:
     return torch.cat([mask, noisy + given], dim=1)
 
 
-def with_controls(live: LiveModel, controls: FrameControls) -> LiveModel:
+def with_controls(live: LiveModel, controls: FrameControls, *, sketch: SketchConfig | None = None) -> LiveModel:
     """The same model with further frame controls, e.g. (("accompaniment_mask", 1), ...): names and channels.
 
     They are zero columns at the end of the one projection, so it plays what it played, bit for bit, until they are
-    trained; all other tensors are shared. Raises LmdmError for a model that was not converted, and for a control that
-    exists or stands out of its order.
+    trained; all other tensors are shared. `sketch` says how the sketches among them are made. Raises LmdmError for a
+    model that was not converted, and for a control that exists, stands out of its order, or is not that of `sketch`.
     """
     network = live.network
     present = network.config.dit.frame_controls
@@ -137,7 +138,8 @@ def with_controls(live: LiveModel, controls: FrameControls) -> LiveModel:
     config = replace(network.config, dit=replace(network.config.dit, frame_controls=declared))
     wider = build(config, tensors)
     share_text_encoders(network, wider)
-    return LiveModel(wider, replace(live.section, frame_controls=declared), live.host_config)
+    section = replace(live.section, frame_controls=declared, sketch=sketch or live.section.sketch)
+    return LiveModel(wider, section, live.host_config)
 
 
 def live_from_checkpoint(checkpoint: Checkpoint, *, regime: Regime | None = None) -> LiveModel:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lmdm_adapter.controls.declared import SKETCH
+from lmdm_adapter.controls.sketch.config import SketchConfig
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.fields import from_json, typed
 from lmdm_adapter.network.conditioners import ConditionerConfig
@@ -23,7 +25,8 @@ class LmdmSection:
 
     `spec` is None for an offline checkpoint that only declares conditioners; `seconds_total` overrides the window's
     length as the number conditioning; `trained_steps` counts fine-tuning steps (0 = converted, not trained),
-    and `trained_regime` is the regime that they were for; None is that of `spec`.
+    and `trained_regime` is the regime that they were for; None is that of `spec`. `sketch` says how the sketches were
+    made that its frame controls were trained with.
     """
 
     spec: BlockSpec | None = None
@@ -33,13 +36,21 @@ class LmdmSection:
     seconds_total: float | None = None
     trained_steps: int = 0
     trained_regime: Regime | None = None
+    sketch: SketchConfig | None = None
 
     def __post_init__(self) -> None:
         if self.seconds_total is not None and not 0.0 <= self.seconds_total <= MAX_SECONDS:
             raise LmdmError(f"lmdm.seconds_total must lie between 0 and {MAX_SECONDS:g}, got {self.seconds_total}.")
+        made = {} if self.sketch is None else dict(self.sketch.frame_controls)
+        for name, channels in self.frame_controls if self.sketch is not None else ():
+            if name in SKETCH and made.get(name) != channels:
+                raise LmdmError(
+                    f"The frame control {name} has {channels} channels; lmdm.sketch makes {made.get(name)}."
+                )
 
     def to_json(self) -> dict[str, Any]:
         """The section as a JSON object; `LmdmSection.read` takes it back."""
+        sketch = {} if self.sketch is None else {"sketch": self.sketch.to_json()}
         return {
             "format_version": FORMAT_VERSION,
             "spec": None if self.spec is None else self.spec.to_json(),
@@ -49,6 +60,7 @@ class LmdmSection:
             "seconds_total": self.seconds_total,
             "trained_steps": self.trained_steps,
             "trained_regime": self.trained_regime,
+            **sketch,  # a model without one keeps the digest that its states and logs know it by
         }
 
     def in_regime(self, regime: Regime) -> LmdmSection:
@@ -81,6 +93,8 @@ class LmdmSection:
             values["spec"] = from_json(BlockSpec, values["spec"])
         if "sampling" in values:
             values["sampling"] = from_json(Sampling, values["sampling"])
+        if values.get("sketch") is not None:
+            values["sketch"] = from_json(SketchConfig, values["sketch"])
         conditioners = typed(values.get("conditioners", []), tuple[dict, ...], "lmdm.conditioners")
         values["conditioners"] = tuple(from_json(ConditionerConfig, entry) for entry in conditioners)
         return from_json(LmdmSection, values)

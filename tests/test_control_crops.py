@@ -189,7 +189,7 @@ def test_targets_that_are_none_are_refused(name: str) -> None:
 
 
 def test_names_of_groups_become_declared_controls() -> None:
-    made = sources_of(("accompaniment", "sketch_loudness"), CODEC, {"sketch": lambda codec: LOUD})
+    made = sources_of(("accompaniment", "sketch_loudness"), CODEC, {"sketch": lambda codec, sketch: LOUD})
     assert made == (LOUD,)
     assert declared_by(("sketch", "accompaniment"), made, latent_channels=2) == (
         *accompaniment_controls(2), ("sketch_loudness", 2),

@@ -14,6 +14,7 @@ import lmdm_adapter as lmdm
 from lmdm_adapter.checkpoint import MODEL_NAME, read_tensors
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.controls.declared import accompaniment_controls
+from lmdm_adapter.controls.sketch import SketchConfig
 from lmdm_adapter.network import transformer
 from lmdm_adapter.network.oobleck import OobleckConfig
 from lmdm_adapter.recipes import arc_forcing, base, codec, finetune
@@ -287,7 +288,7 @@ def test_fine_tuning_adds_frame_controls_and_trains_them(chain: Path, tmp_path: 
     data = SongData(str(tmp_path / "latents"), None, 3, 2, 2.0, stems=("bass", "drums"))
     size = (("sketch_loudness", 1),)
 
-    def maker(codec_: Codec) -> ControlSource:
+    def maker(codec_: Codec, sketch: object) -> ControlSource:
         frame = codec_.frame_samples
         return ControlSource(size, lambda audio: {"sketch_loudness": np.abs(audio.samples[:, ::frame])})
 
@@ -312,7 +313,28 @@ def test_fine_tuning_adds_frame_controls_and_trains_them(chain: Path, tmp_path: 
     with pytest.raises(lmdm.LmdmError, match="None of .* has the frame control 'accompaniment_mask'"):
         finetune.run(replace(recipe, data=base_recipe(chain).data, controls=("accompaniment",)))
     with pytest.raises(lmdm.LmdmError, match="no frame control 'sketch'"):
-        finetune.run(recipe)
+        finetune.run(recipe, sources={})
     silent = replace(data, folder=str(tmp_path / "silent"), held_out_songs=1)  # the first begins without either
     with pytest.raises(lmdm.LmdmError, match="bass, drums sound in none"):
         finetune.run(replace(recipe, data=silent, controls=("accompaniment",)))
+
+
+def test_fine_tuning_on_sketches_and_accompaniment_keeps_the_settings_that_play_needs(
+    chain: Path, tmp_path: Path
+) -> None:
+    data = SongData(str(tmp_path / "latents"), None, 3, 2, 2.0, stems=("bass", "drums"))
+    sketch = replace(SketchConfig.of_frames(64, RATE), top_k=2)
+    recipe = replace(
+        finetune_recipe(chain), output=str(tmp_path / "run"), data=data, controls=("sketch", "accompaniment"),
+        sketch=sketch, loop=loop(2),
+    )  # fmt: skip
+    assert finetune.run(recipe).finished
+    live = lmdm.load(tmp_path / "run" / "model")
+    assert live.section.sketch == sketch and "sketch_melody" in dict(live.section.frame_controls)
+    columns = live.network.dit.to_input_add_embed.weight[:, 5:]
+    learned = columns.abs().amax(dim=0) > 0
+    assert learned[:11].all() and learned[-2:].all(), "all but the notes that are never played"
+    again = replace(recipe, output=str(tmp_path / "again"), base=str(tmp_path / "run" / "model"), sketch=None)
+    assert finetune.run(again, stop_after=1).step == 1, "its own settings come first, so the features fit"
+    with pytest.raises(lmdm.LmdmError, match="other stems or features"):
+        finetune.run(replace(recipe, output=str(tmp_path / "other"), sketch=replace(sketch, top_k=3)))

@@ -16,12 +16,16 @@ from lmdm_adapter.cli import (
     bench_arc_memory,
     bench_finetune,
     convert,
+    delay,
     demo,
     doctor,
     encode,
     evaluate,
     inspect,
+    jam,
     live,
+    replay,
+    sketch,
     stream,
     train,
 )
@@ -38,6 +42,10 @@ app = typer.Typer(
     help="Endless, playable music from Stable Audio checkpoints, made block by block.",
 )
 app.command("stream")(stream.stream)
+app.command("sketch")(sketch.sketch)
+app.command("jam")(jam.jam)
+app.command("delay")(delay.delay)
+app.command("replay")(replay.replay)
 app.command("live")(live.live)
 app.command("demo")(demo.demo)
 app.command("convert")(convert.convert)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lmdm_adapter.checkpoint import Checkpoint, read_checkpoint
+from lmdm_adapter.cli.latencies import latencies, latency_text
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.conversion import live_from_checkpoint, offline_network
 from lmdm_adapter.errors import LmdmError
@@ -58,7 +59,10 @@ class Inspection:
             ("supported", "yes" if self.reason is None else "no"),
             ("parameters", f"{_count(sum(self.parameters.values()))} ({parts}) as {', '.join(self.dtypes)}"),
         ]
-        return head + [_line(name, value) for name, value in self.details.items()]
+        latency = self.details.get("latency", {})
+        return head + [_line(name, value) for name, value in self.details.items() if name != "latency"] + [
+            (f"latency of {mode}", latency_text(told)) for mode, told in latency.items()
+        ]  # fmt: skip
 
 
 def look_at(model: str) -> Inspection:
@@ -112,7 +116,8 @@ def _details(checkpoint: Checkpoint) -> dict[str, Any]:
         return _network_details(offline_network(checkpoint))
     live = live_from_checkpoint(checkpoint)
     codec = live.codec if live.network.config.codec is not None else None
-    return {**_network_details(live.network), **_live_details(live.section, codec)}
+    details = {**_network_details(live.network), **_live_details(live.section, codec)}
+    return details if codec is None else {**details, "latency": latencies(live.section, codec)}
 
 
 def _network_details(network: Network) -> dict[str, Any]:
@@ -155,6 +160,7 @@ def _live_details(section: LmdmSection, codec: Codec | None) -> dict[str, Any]:
         "sampling": section.sampling.to_json(),
         "trained_steps": section.own_steps,
         "frame_controls": dict(section.frame_controls),
+        **({} if section.sketch is None else {"sketch": section.sketch.to_json()}),
     }
     if codec is None:
         return details

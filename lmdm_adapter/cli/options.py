@@ -44,6 +44,35 @@ JsonOption = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--json", metavar="FILE", help="Write a report here."),
 ]
+PromptArgument = Annotated[str, typer.Argument(help="What to play, for example '124 BPM house in A minor'.")]
+InputArgument = Annotated[Path, typer.Argument(metavar="IN", help="Sound file to hear, of any rate and channels.")]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Sound file to write, .wav or .flac.")]
+StepsOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--steps", min=1, max=1000, help="Denoise steps per block; by default the model's own."),
+]
+GuidanceOption = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option("--guidance", min=0, max=100, help="How hard to follow the prompt; by default the model's own."),
+]
+LookAheadOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--look-ahead-frames", min=0, help="Frames that sound lags behind; by default exact decoding."),
+]
+LeadOption = Annotated[
+    float, typer.Option("--lead-seconds", min=0.05, max=10, help="How far ahead of playback music is made.")
+]
+RecordOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--record", metavar="DIR", help="Record the session: sound, input and log, for `lmdm replay`."),
+]
+GainOption = Annotated[float, typer.Option("--gain", min=0, max=4, help="How much the input counts; 1 is as trained.")]
+MixOption = Annotated[
+    float, typer.Option("--mix", min=0, max=1, help="From the input alone (0) to the music alone (1).")
+]
+TightnessOption = Annotated[
+    float, typer.Option("--tightness", min=0, max=1, help="How exactly the sketch is followed: 0 loose, 1 exact.")
+]
 ShapeOption = Annotated[str, typer.Option("--shape", help="Sizes of sao-small, sao-1.0 or tiny.")]
 BlockFramesOption = Annotated[
     Optional[int],  # noqa: UP045

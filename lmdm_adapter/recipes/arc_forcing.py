@@ -112,7 +112,7 @@ def run(
         )  # fmt: skip
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
     declared = live.network.config.dit.further_controls
-    made = sources_of([name for name, _ in declared], codec, sources)
+    made = sources_of([name for name, _ in declared], codec, sources, sketch=live.section.sketch)
     longest = live.spec.context_frames + longest_frames(
         config.arc.rollout_blocks, block_frames=live.spec.block_frames, drops=config.drops
     )

@@ -13,7 +13,7 @@ Stop it with Ctrl-C or SIGTERM and start it again: it goes on bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,7 @@ from lmdm_adapter.audio import Audio
 from lmdm_adapter.checkpoint import read_checkpoint
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.controls.declared import FrameControls
+from lmdm_adapter.controls.sketch import SketchConfig
 from lmdm_adapter.conversion import convert_checkpoint, is_live, live_from_checkpoint, with_controls
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
@@ -34,7 +35,7 @@ from lmdm_adapter.spec import BlockSpec, Sampling, require_choice
 from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
 from lmdm_adapter.training.control_crops import ControlConfig, ControlCrops, controlled_crops_of, require_held
-from lmdm_adapter.training.control_source import SOURCES, SourceMaker, declared_by, sources_of
+from lmdm_adapter.training.control_source import SOURCES, ControlSource, SourceMaker, declared_by, sources_of
 from lmdm_adapter.training.data import Data
 from lmdm_adapter.training.draws import numpy_draws
 from lmdm_adapter.training.drops import block_lengths, longest_frames
@@ -67,12 +68,13 @@ class FinetuneRecipe:
     as in the base recipe.
     `blocks` is the length of a training sequence of a block-causal model; one of an encoder-decoder model is always one
     block and its context. `controls` names frame controls, or groups such as "accompaniment", that the model gets if it
-    has none of that name, and `control_draws` says how they vary. `sampling` is how the saved model plays unless it is
-    told otherwise. `lora` of rank 0 trains all weights but the codec's. `checkpointed` computes activations twice
-    instead of keeping them. `learn_guidance` above 1 trains the model to play at guidance 1 what `base`, a live model
-    then, plays at that guidance: half the network's passes in play, and the start that ARC-Forcing wants, whose
-    rollouts have no guidance. `context_projection` of an offline base begins as a copy of how the model hears its own
-    latents, or drawn anew.
+    has none of that name, and `control_draws` says how they vary; `sketch` are the settings of sketches, None the
+    default for the codec, and those that the model already has come first. `sampling` is how the saved model plays
+    unless it is told otherwise. `lora` of rank 0 trains all weights but the codec's. `checkpointed` computes
+    activations twice instead of keeping them. `learn_guidance` above 1 trains the model to play at guidance 1 what
+    `base`, a live model then, plays at that guidance: half the network's passes in play, and the start that ARC-Forcing
+    wants, whose rollouts have no guidance. `context_projection` of an offline base begins as a copy of how the model
+    hears its own latents, or drawn anew.
     """
 
     output: str
@@ -87,6 +89,7 @@ class FinetuneRecipe:
     example_seconds: float = 12.0
     flow: FlowConfig = field(default_factory=FlowConfig)
     controls: tuple[str, ...] = ()
+    sketch: SketchConfig | None = None
     control_draws: ControlConfig = ControlConfig()
     lora: LoraConfig = LoraConfig()
     checkpointed: bool = False
@@ -121,7 +124,7 @@ def run(
 ) -> Trained:
     """Train from the base or the last checkpoint to the end, a stop request, or step `stop_after`.
 
-    `sources` make the features that `controls` name, by their group.
+    `sources` make the features that `controls` name, by their group; the saved model keeps the settings of its sketch.
     """
     require_accelerate()
     if config.lora.rank:
@@ -132,9 +135,9 @@ def run(
     live = starting_point(config.base, config.spec)
     require_flow(live.network)
     own = [name for name, _ in live.network.config.dit.further_controls]
-    made = sources_of([*config.controls, *own], live.codec, sources)
+    made = sources_of([*config.controls, *own], live.codec, sources, sketch=live.section.sketch or config.sketch)
     wanted = declared_by(config.controls, made, latent_channels=live.network.config.dit.io_channels)
-    live = with_missing(live, wanted)
+    live = with_missing(live, wanted, made)
     guide = guide_of(live, config)
     live = replace(live, network=learning(rebuilt(live.network), config))
     if config.context_projection == "random":
@@ -213,10 +216,11 @@ def learning(network: Network, config: FinetuneRecipe) -> Network:
     return add_adapters(network, config.lora, seed=config.seed) if config.lora.rank else set_trainable(network)
 
 
-def with_missing(live: LiveModel, controls: FrameControls) -> LiveModel:
-    """The model with those of the frame controls that it does not have yet."""
+def with_missing(live: LiveModel, controls: FrameControls, sources: Sequence[ControlSource]) -> LiveModel:
+    """The model with those of the frame controls that it does not have yet, and with how its sketches are made."""
     missing = tuple(pair for pair in controls if pair not in live.section.frame_controls)
-    return with_controls(live, missing) if missing else live
+    sketch = next((source.sketch for source in sources if source.sketch is not None), None)
+    return with_controls(live, missing, sketch=sketch) if missing else live
 
 
 def batches(config: FinetuneRecipe, crops: ControlCrops) -> Callable[[int], Batch]:

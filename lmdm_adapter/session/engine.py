@@ -17,6 +17,7 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.budget import Budget
 from lmdm_adapter.session.clock import Clock, SystemClock
 from lmdm_adapter.session.events import EventQueue, Turn
+from lmdm_adapter.session.feedback import FeedbackLoop
 from lmdm_adapter.session.governor import Seen, governed
 from lmdm_adapter.session.governor import start as unrestrained
 from lmdm_adapter.session.grid import Quantum
@@ -54,9 +55,10 @@ class Engine:
         self.performer = Performer(maker, facts, mode, state=state, values=values)
         self.pacing = Pacing(facts, self.performer.values, longest_block_frames=self.plan.longest_frames(facts))
         self.player = self.plan.player(facts, self.notes.append)
+        self.loop = FeedbackLoop(facts.channels, facts.sample_rate) if mode.feeds_back else None
         self.mixer = Mixer(
             self.events, channels=facts.channels, sample_rate=facts.sample_rate, announce=self.notes.append,
-            values=values,
+            values=values, send=None if self.loop is None else self.loop.send,
         )  # fmt: skip
         self.input = None if source is None else LiveInput(
             self.notes.append, sample_rate=facts.sample_rate, channels=facts.channels, source_rate=source[0],
@@ -65,7 +67,7 @@ class Engine:
         self.governed = unrestrained(self.plan.governor)
         self._tap = tap or (lambda name, samples: None)
         self._dry = np.zeros((WORK_SAMPLES, facts.channels), np.float32)
-        self._holds_seen = self._slip_samples = 0
+        self._holds_seen = self._slip_samples = self._heard_samples = 0
         self._rewound = False
         self._follow_loop()
 
@@ -170,7 +172,7 @@ class Engine:
         cue = self.performer.cue(
             first_frame=self.pacing.border_frame, clock_frame=round(border / self.facts.frame_samples), frames=frames,
             steps=min(asked, self.governed.steps or asked),
-            heard_samples=0 if self.input is None else self.input.drained_samples,
+            heard_samples=self._heard_samples,
         )  # fmt: skip
         began = self.clock.now()
         made = self.performer.perform(cue)
@@ -229,8 +231,12 @@ class Engine:
         return True
 
     def _listen(self) -> None:
-        if self.input is not None and len(samples := self.input.drained()):
+        samples = None if self.input is None else self.input.drained(played_samples=self.player.sample)
+        if self.loop is not None:
+            samples = self.loop.joined(samples)
+        if samples is not None and len(samples):
             self._tap("input", samples)
+            self._heard_samples += len(samples)
             self.mode.hear(samples)
 
     def _compute_seconds(self, began: float) -> float:

@@ -66,10 +66,17 @@ class LiveInput:
         self._trouble("overrun", refused > 0, samples=refused)
         self._dry_ring.write(fitted)
 
-    def drained(self) -> np.ndarray:
-        """Everything that has come since the last call, `s ch` at the session's rate. For the making thread."""
+    def drained(self, *, played_samples: int = 0) -> np.ndarray:
+        """Everything that has come since the last call, `s ch` at the session's rate. For the making thread.
+
+        Of an input that is more than `STOPPED_SECONDS` behind what was played, the rest up to there is silence, so that
+        what comes later is not taken for what belonged here.
+        """
         out = np.empty((self._mode_ring.readable_samples, self._channels), np.float32)
         self._mode_ring.read(out)
+        least = played_samples - round(STOPPED_SECONDS * self._rate) - self.drained_samples
+        if least > len(out):
+            out = np.concatenate([out, np.zeros((least - len(out), self._channels), np.float32)])
         self.drained_samples += len(out)
         return out
 

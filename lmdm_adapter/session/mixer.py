@@ -49,12 +49,15 @@ class Mixer:
     """`gain * ((1 - mix) * dry + mix * echo)`, where `echo[n] = wet[n] + feedback * echo[n - delay]`.
 
     With its defaults it leaves every bit as it is. `announce` hears a log record for every turn that took effect.
+    With `send` there are no echoes: it hears `feedback * wet` (`s ch`), all of it in order, and may do with it what it
+    likes.
     """
 
     def __init__(
         self, events: EventQueue, *, channels: int, sample_rate: int, announce: Callable[[dict[str, Any]], None],
-        values: Mapping[str, Any] | None = None,
+        values: Mapping[str, Any] | None = None, send: Callable[[np.ndarray], None] | None = None,
     ) -> None:  # fmt: skip
+        self._send = send
         self._events, self._rate, self._announce = events, sample_rate, announce
         self.start_values = start = values_of("mix", values or {})
         ramp_samples = max(1, round(RAMP_SECONDS * sample_rate))
@@ -106,7 +109,9 @@ class Mixer:
         count = len(out)
         value = self._value[:count]
         feedback, mix, gain = (self._ramps[name] for name in ("feedback", "mix", "gain_db"))
-        if not (feedback.settled(sample) and feedback.after == 0.0):
+        if self._send is not None:
+            self._send(out * feedback.at(sample, value))
+        elif not (feedback.settled(sample) and feedback.after == 0.0):
             out += self._echo(sample, count) * feedback.at(sample, value)
         self._remember(out, sample)
         if not (mix.settled(sample) and mix.after == 1.0):

@@ -15,6 +15,8 @@ class Mode(Protocol):
     """One way to play. All its methods are called from the thread that makes the music, between blocks."""
 
     name: str
+    feeds_back: bool
+    """Whether the parameter `feedback` sends what is played back into what is heard, rather than into echoes."""
 
     def hear(self, samples: np.ndarray) -> None:
         """The next samples of the live input, `s ch` at the session's rate; the first ever is sample 0."""
@@ -35,11 +37,20 @@ class Mode(Protocol):
         """The mode's latency, part by part."""
         ...
 
+    def settings(self) -> dict[str, Any]:
+        """What it was made with, as JSON, for the log."""
+        ...
+
+    def material(self) -> dict[str, np.ndarray]:
+        """What it knew before the session began, for the recording."""
+        ...
+
 
 class StreamMode:
     """Endless music from prompts alone: no frame controls, deaf to the input."""
 
     name = "stream"
+    feeds_back = False
 
     def hear(self, samples: np.ndarray) -> None:
         """Nothing is listened to."""
@@ -55,6 +66,14 @@ class StreamMode:
         """From turning a knob to hearing it."""
         return stream_budget(timing, lead_seconds=lead_seconds)
 
+    def settings(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+    def material(self) -> dict[str, np.ndarray]:
+        """None."""
+        return {}
+
 
 class EchoMode:
     """The input itself as a frame control, `delay_frames` late: for tests of everything around a live input.
@@ -64,6 +83,7 @@ class EchoMode:
     """
 
     name = "echo"
+    feeds_back = False
 
     def __init__(self, *, channels: int, frame_samples: int, delay_frames: int, kept_frames: int = 4096) -> None:
         if delay_frames < 0 or kept_frames <= delay_frames:
@@ -94,3 +114,11 @@ class EchoMode:
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:
         """That of a delay without features."""
         return delay_budget(timing, feature_look_ahead_seconds=0.0)
+
+    def settings(self) -> dict[str, Any]:
+        """Its delay."""
+        return {"delay_frames": self.delay_frames}
+
+    def material(self) -> dict[str, np.ndarray]:
+        """None."""
+        return {}

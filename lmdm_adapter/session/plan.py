@@ -13,6 +13,8 @@ from lmdm_adapter.session.maker import Facts
 from lmdm_adapter.session.player import Player
 from lmdm_adapter.session.ring import AudioRing
 
+LISTENING_LEAD_SECONDS = 0.5
+
 
 @dataclass(frozen=True)
 class SessionPlan:
@@ -30,6 +32,14 @@ class SessionPlan:
         for name in ("fade_seconds", "history_seconds", "longest_block_seconds"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise LmdmError(f"{name} must be positive, got {getattr(self, name)}.")
+
+    @staticmethod
+    def listening(lead_seconds: float = LISTENING_LEAD_SECONDS) -> SessionPlan:
+        """For modes that hear: the lead never grows, since their latency is made of it. Who is late gets fewer steps.
+
+        Raises LmdmError for a lead that is not positive.
+        """
+        return SessionPlan(GovernorPlan(lead_seconds=lead_seconds, most_lead_seconds=lead_seconds))
 
     def fade_samples(self, sample_rate: int) -> int:
         """Length of a fade; a quarter of the lead at most."""
@@ -59,5 +69,5 @@ class SessionPlan:
         start = max(round(self.governor.lead_seconds * rate), 4 * fade)
         return Player(
             AudioRing(facts.channels, room), announce, fade_samples=fade, start_samples=start,
-            history_samples=max(start, self.history_samples(rate)),
+            history_samples=max(start, self.history_samples(rate)), grid_samples=facts.frame_samples,
         )  # fmt: skip

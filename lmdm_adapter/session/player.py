@@ -23,7 +23,8 @@ class Player:
     """Plays a ring of generated audio, and bridges what the ring lacks; every sample it adds is announced.
 
     `sample` counts what was played since the session began: its clock. `shift_samples` is how much later than in the
-    music that is, for waiting and held loops; during a loop it is what it will be when that has ended. The last
+    music that is, for waiting and held loops; during a loop it is what it will be when that has ended. Waiting takes a
+    multiple of `grid_samples`, a frame, so that frames of the input and of the music lie on each other. The last
     `fade_samples` of the ring are kept for the next fade. Playing begins once `start_samples` are ready, and goes on
     after a loop once half of them are. The making side sets `loop_samples` (the bar) and calls `stop` or `run_out`;
     `announce` hears log records.
@@ -31,8 +32,9 @@ class Player:
 
     def __init__(
         self, ring: AudioRing, announce: Callable[[dict[str, Any]], None], *, fade_samples: int, history_samples: int,
-        start_samples: int,
+        start_samples: int, grid_samples: int = 1,
     ) -> None:  # fmt: skip
+        self._grid = grid_samples
         self.ring, self.loop_samples, self.start_samples = ring, history_samples, start_samples
         self.doing: Playing = "waiting"
         self.sample = self.shift_samples = self.holds = self.held_samples = 0
@@ -66,13 +68,15 @@ class Player:
     def _waiting(self, out: np.ndarray) -> int:
         if self._stop or (self._ends and self.ring.readable_samples <= self.fade_samples):
             return self._become_ended()
-        if self._ends or self.ring.readable_samples >= self.start_samples:
+        ready = self._ends or self.ring.readable_samples >= self.start_samples
+        if ready and self.sample % self._grid == 0:
             self._announce({"kind": "wait", "start": 0, "stop": self.sample})
             self.doing = "playing"
             return 0
-        out[:] = 0.0
-        self.shift_samples += len(out)
-        return len(out)
+        count = min(len(out), -self.sample % self._grid) if ready else len(out)
+        out[:count] = 0.0
+        self.shift_samples += count
+        return count
 
     def _playing(self, out: np.ndarray) -> int:
         count = min(len(out), self.ring.readable_samples - self.fade_samples)

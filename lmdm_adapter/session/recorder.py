@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,10 +24,13 @@ from lmdm_adapter.session.wav import CrashSafeWav
 KEPT_SECONDS = 20.0
 WORK_SAMPLES = 65_536
 LOG_NAME = "log.jsonl"
+MATERIAL_NAME = "material.npz"
 
 
 class Recorder:
     """`played.wav`, `input.wav` and `dry.wav` (where there is an input) and `log.jsonl` in a folder.
+
+    What the mode knew before it began, such as a sketch that was drawn, lies beside them in `material.npz`.
 
     `tap` takes audio from the threads of the session through rings, without files or locks; `write`, called by one
     other thread, brings it to the disk. What is taken while the disk stalls for longer than 20 s is lost, and the log
@@ -48,9 +52,15 @@ class Recorder:
         self._work = np.empty((WORK_SAMPLES, facts.channels), np.float32)
         self._lost = dict.fromkeys(names, 0)
 
-    def begin(self, engine: Engine, *, seed: int) -> None:
-        """Write the log's first line. Before the first block."""
-        self._line(header_of(engine, seed=seed, versions=versions()))
+    def begin(self, engine: Engine, *, seed: int, model: str | None = None) -> None:
+        """Write the log's first line, and what the mode knows already. Before the first block.
+
+        `model` is the name that the model was loaded by.
+        """
+        if material := engine.mode.material():
+            with _sentences(self.folder / MATERIAL_NAME):
+                np.savez(self.folder / MATERIAL_NAME, **material)
+        self._line(header_of(engine, seed=seed, versions=versions(), model=model))
 
     def tap(self, name: str, samples: np.ndarray) -> None:
         """Take audio, `s ch`; for `Engine(tap=...)`."""
@@ -80,11 +90,17 @@ class Recorder:
         return CrashSafeWav(self.folder / f"{name}.wav", channels=facts.channels, sample_rate=facts.sample_rate)
 
     def _line(self, record: Mapping[str, Any]) -> None:
-        try:
+        with _sentences(self.folder / LOG_NAME):
             self._log.write(line_of(record) + "\n")
             self._log.flush()
-        except OSError as error:
-            raise LmdmError(f"Cannot write {self.folder / LOG_NAME}: {error.strerror or error}.") from error
+
+
+@contextmanager
+def _sentences(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LmdmError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
 def versions() -> dict[str, str]:
@@ -96,9 +112,9 @@ def versions() -> dict[str, str]:
 class Recording:
     """A recorder and its session from the first line of the log to the last, as a `with` block."""
 
-    def __init__(self, recorder: Recorder, engine: Engine, *, seed: int) -> None:
+    def __init__(self, recorder: Recorder, engine: Engine, *, seed: int, model: str | None = None) -> None:
         self.recorder, self.engine = recorder, engine
-        recorder.begin(engine, seed=seed)
+        recorder.begin(engine, seed=seed, model=model)
 
     def __enter__(self) -> Recording:
         return self

@@ -54,7 +54,9 @@ class Replay:
 
     def played(self) -> Iterator[np.ndarray]:
         """The played samples, `s ch`, piece by piece: as recorded, to the last bit."""
-        timeline, mixer = self._timeline(), _LoggedMixer(self._log, self._facts, self._dry)
+        timeline, mixer = self._timeline(), _LoggedMixer(
+            self._log, self._facts, self._dry, feeds_back=self._mode.feeds_back
+        )  # fmt: skip
         end = self._log.of("end")
         left = end[0]["sample"] if end else None
         for block in self.blocks():
@@ -95,12 +97,12 @@ class Replay:
 class _LoggedMixer:
     """The mixer of a session, with its turns at the samples at which they took effect."""
 
-    def __init__(self, log: SessionLog, facts: Facts, dry: np.ndarray | None) -> None:
+    def __init__(self, log: SessionLog, facts: Facts, dry: np.ndarray | None, *, feeds_back: bool) -> None:
         self._events, self._dry = EventQueue(), dry
         self._turns = deque(record for record in log.of("event") if BY_NAME[record["name"]].layer == "mix")
         self._mixer = Mixer(
             self._events, channels=facts.channels, sample_rate=facts.sample_rate, announce=lambda record: None,
-            values=log.header["mix_values"],
+            values=log.header["mix_values"], send=(lambda samples: None) if feeds_back else None,
         )  # fmt: skip
 
     def mixed(self, piece: np.ndarray, first: int) -> np.ndarray:

@@ -21,11 +21,15 @@ KINDS = ("session", "block", "event", "governor", "wait", "hold", "resume", "fad
          "clock", "failure", "recording", "end")  # fmt: skip
 
 
-def header_of(engine: Engine, *, seed: int, versions: Mapping[str, str]) -> dict[str, Any]:
-    """What a replay must know before the first block."""
+def header_of(
+    engine: Engine, *, seed: int, versions: Mapping[str, str], model: str | None = None
+) -> dict[str, Any]:  # fmt: skip
+    """What a replay must know before the first block; `model` is the name that it was loaded by, if it had one."""
     rate = engine.facts.sample_rate
     return {
         "kind": "session", "format": FORMAT, "versions": dict(versions), "seed": seed, "mode": engine.mode.name,
+        "model": model,
+        "mode_settings": engine.mode.settings(),
         "facts": asdict(engine.facts), "fade_samples": engine.plan.fade_samples(rate),
         "history_samples": engine.plan.history_samples(rate), "mix_values": dict(engine.mixer.start_values),
         "model_values": dict(engine.performer.values),

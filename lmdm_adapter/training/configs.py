@@ -38,7 +38,10 @@ def build_config(cls: type[Config], values: Mapping[str, Any]) -> Config:
 
 
 def _chosen(hint: Any, value: Mapping[str, Any], name: str) -> Any:
-    """The dataclass among several whose `kind` is that of `value`; any other type as it is."""
+    """The dataclass among several whose `kind` is that of `value`, or the only one; any other type as it is."""
+    inner = [option for option in get_args(hint) if is_dataclass(option)]
+    if get_origin(hint) is UnionType and len(inner) == 1 and not hasattr(inner[0], "kind"):
+        return inner[0]
     options = {option.kind: option for option in get_args(hint) if hasattr(option, "kind")}
     if get_origin(hint) is not UnionType or not options:
         return hint

@@ -12,6 +12,7 @@ from torch import Tensor
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.controls.declared import accompaniment_controls, named
+from lmdm_adapter.controls.sketch import Sketch, SketchConfig, drawn_widths, loosened, sketched
 from lmdm_adapter.errors import LmdmError
 
 Loosen = Callable[[Mapping[str, Tensor], np.random.Generator], Mapping[str, Tensor]]
@@ -23,12 +24,14 @@ class ControlSource:
     """A group of frame controls that are features of a sound.
 
     `extract` gives them for audio at the codec's rate: by name, `(channels, frames)`, one column for each frame of
-    latents or more. `loosen` is how a crop of them is made less exact in training; None leaves it as it is.
+    latents or more. `loosen` is how a crop of them is made less exact in training; None leaves it as it is. `sketch`
+    are the settings of a sketch, which the model keeps for its players.
     """
 
     controls: tuple[tuple[str, int], ...]
     extract: Callable[[Audio], Mapping[str, np.ndarray]]
     loosen: Loosen | None = None
+    sketch: SketchConfig | None = None
 
     def of(self, audio: Audio, *, frames: int) -> dict[str, Tensor]:
         """The first `frames` columns of every feature, in fp32.
@@ -47,17 +50,41 @@ class ControlSource:
         return {name: found[name][:, :frames].float() for name, _ in self.controls}
 
 
-SourceMaker = Callable[[Codec], ControlSource]
-SOURCES: Mapping[str, SourceMaker] = {}
-"""Sources by the group that they make, for a codec whose frames they follow."""
+def sketch_source(codec: Codec, sketch: SketchConfig | None = None) -> ControlSource:
+    """Sketches of the music on the codec's frames, loosened in training by a median of a random width per feature.
+
+    `sketch` None is the default for that codec. Raises LmdmError for settings of other frames or another rate.
+    """
+    config = sketch or SketchConfig.of_frames(codec.frame_samples, codec.sample_rate)
+    if (config.frame_samples, config.sample_rate) != (codec.frame_samples, codec.sample_rate):
+        raise LmdmError(
+            f"A sketch on frames of {config.frame_samples} samples at {config.sample_rate} Hz does not fit a codec of "
+            f"{codec.frame_samples} samples at {codec.sample_rate} Hz."
+        )
+
+    def loosen(features: Mapping[str, Tensor], draws: np.random.Generator) -> Mapping[str, Tensor]:
+        names = [name for name, _ in config.frame_controls]
+        widths = drawn_widths(draws, config.ordered_features, config.widest_frames)  # one for each, also if not there
+        own = {name: features[name] for name in names if name in features}
+        return loosened(Sketch.from_controls(own), widths).controls() if own else {}
+
+    return ControlSource(config.frame_controls, lambda audio: sketched(config, audio).controls(), loosen, config)
+
+
+SourceMaker = Callable[[Codec, SketchConfig | None], ControlSource]
+SOURCES: Mapping[str, SourceMaker] = {"sketch": sketch_source}
+"""Sources by the group that they make, for a codec whose frames they follow, and for the sketches of a model."""
 
 
 def sources_of(
-    names: Sequence[str], codec: Codec, makers: Mapping[str, SourceMaker]
+    names: Sequence[str], codec: Codec, makers: Mapping[str, SourceMaker], *, sketch: SketchConfig | None = None
 ) -> tuple[ControlSource, ...]:
-    """The sources of those groups among `names` that have one; accompaniment has none, it is the other stems."""
+    """The sources of those groups among `names` that have one; accompaniment has none, it is the other stems.
+
+    `sketch` are the settings that a model was trained with, or is to be; None leaves them to the source.
+    """
     groups = dict.fromkeys(name.partition("_")[0] for name in names)
-    return tuple(makers[group](codec) for group in groups if group in makers)
+    return tuple(makers[group](codec, sketch) for group in groups if group in makers)
 
 
 def declared_by(

@@ -35,7 +35,8 @@ MUSIC = "latents"
 class LatentSource:
     """Which codec made the latents of a folder, how long the songs are, and what is the music in them.
 
-    `stems` are the names of targets, or nothing for the whole mix; `features` are frame controls beside the latents.
+    `stems` are the names of targets, or nothing for the whole mix; `features` are frame controls beside the latents,
+    and `sketch` the settings of those that are sketches.
     """
 
     codec_digest: str
@@ -43,6 +44,7 @@ class LatentSource:
     frame_rate_hz: float
     stems: tuple[str, ...] = ()
     features: tuple[tuple[str, int], ...] = ()
+    sketch: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,8 @@ def encode_songs(
     other stems or features, or of songs of another length, or a corrupt file.
     """
     features = tuple(control for source in sources for control in source.controls)
-    source = LatentSource(codec_digest(codec), seconds, codec.frame_rate_hz, tuple(stems), features)
+    sketch = next((json.dumps(one.sketch.to_json()) for one in sources if one.sketch is not None), None)
+    source = LatentSource(codec_digest(codec), seconds, codec.frame_rate_hz, tuple(stems), features, sketch)
     targets: list[Target | None] = [Target(name) for name in stems] or [None]
     _claim(folder, source)
     clips = []

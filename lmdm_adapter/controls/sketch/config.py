@@ -16,7 +16,7 @@ HIGHEST_SHARE_OF_RATE = 0.47
 LIMITS: dict[str, tuple[float, float]] = {
     "frame_samples": (64, 65_536), "sample_rate": (8_000, 384_000), "window_seconds": (0.005, 1.0),
     "lowest_midi": (12, 96), "bins": (2, 512), "bins_per_octave": (12, 48), "gamma_hz": (0.0, 50.0),
-    "melody_ahead_seconds": (0.0, 1.0),
+    "melody_ahead_seconds": (0.0, 1.0), "widest_frames": (1, 255),
 }  # fmt: skip
 
 
@@ -28,9 +28,10 @@ class SketchConfig:
     from the MIDI note `lowest_midi` up, `bins_per_octave` to the octave, and keeps the `top_k` strongest; the default
     is a piano's 88 keys. Each bin's filter has constant Q, but is `gamma_hz` wider than that, which shortens low notes
     most (0 is plain constant Q: A0 then needs 0.63 s of sound instead of 0.28 s). Melody looks ahead as many whole
-    frames as fit into `melody_ahead_seconds`.
-    Raises LmdmError for a feature that is unknown, doubled or missing, a number out of range, or notes too high for
-    the rate.
+    frames as fit into `melody_ahead_seconds`. `widest_frames` is over how many frames the loosest sketch is smoothed,
+    in training and at tightness 0.
+    Raises LmdmError for a feature that is unknown, doubled or missing, a number out of range, an even `widest_frames`,
+    or notes too high for the rate.
     """
 
     frame_samples: int = 2048
@@ -43,6 +44,7 @@ class SketchConfig:
     gamma_hz: float = 2.0
     top_k: int = 4
     melody_ahead_seconds: float = 0.1
+    widest_frames: int = 9
 
     def __post_init__(self) -> None:
         for name, (least, most) in LIMITS.items():
@@ -50,6 +52,8 @@ class SketchConfig:
                 raise LmdmError(f"SketchConfig.{name} must lie between {least} and {most}, got {getattr(self, name)}.")
         if not 1 <= self.top_k <= self.bins:
             raise LmdmError(f"SketchConfig.top_k must lie between 1 and the {self.bins} bins, got {self.top_k}.")
+        if self.widest_frames % 2 == 0:
+            raise LmdmError(f"SketchConfig.widest_frames must be odd, got {self.widest_frames}.")
         self._check_features()
         highest_hz = self.bin_hz(self.bins)
         if "melody" in self.features and highest_hz > HIGHEST_SHARE_OF_RATE * self.sample_rate:
@@ -57,6 +61,13 @@ class SketchConfig:
                 f"Melody up to {highest_hz:.0f} Hz does not fit below half of {self.sample_rate} Hz; lower bins "
                 f"({self.bins}) or lowest_midi ({self.lowest_midi})."
             )
+
+    @staticmethod
+    def of_frames(frame_samples: int, sample_rate: int) -> SketchConfig:
+        """The default sketch on the frames of a codec; at low rates with as many of the 88 notes as fit below them."""
+        guard_hz = HIGHEST_SHARE_OF_RATE * sample_rate
+        fitting = int(12.0 * math.log2(guard_hz / A4_HZ) + A4_MIDI - SketchConfig.lowest_midi)
+        return SketchConfig(frame_samples, sample_rate, bins=max(2, min(SketchConfig.bins, fitting)))
 
     @property
     def frame_controls(self) -> tuple[tuple[str, int], ...]:

@@ -1,0 +1,96 @@
+"""`lmdm jam`: music that goes with another player."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from lmdm_adapter.cli.options import (
+    DeviceOption,
+    Dtype,
+    DtypeOption,
+    GainOption,
+    GuidanceOption,
+    InputArgument,
+    JsonOption,
+    LeadOption,
+    LookAheadOption,
+    MixOption,
+    ModelOption,
+    OutOption,
+    PromptArgument,
+    RecordOption,
+    SeedOption,
+    StepsOption,
+    ThreadsOption,
+    VerboseOption,
+)
+
+if TYPE_CHECKING:
+    from lmdm_adapter.cli.session_rendering import Stage
+    from lmdm_adapter.session.modes import Mode
+
+
+def jam(
+    source: InputArgument,
+    prompt: PromptArgument = "",
+    model: ModelOption = "tiny",
+    out: OutOption = Path("out.wav"),
+    visibility_seconds: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--visibility-seconds",
+            help="How much of the input is known when a block is begun; positive sees ahead. By default as if live.",
+        ),
+    ] = None,
+    mix: MixOption = 1.0,
+    gain: GainOption = 1.0,
+    seed: SeedOption = 0,
+    steps: StepsOption = None,
+    guidance: GuidanceOption = None,
+    lead_seconds: LeadOption = 0.5,
+    look_ahead_frames: LookAheadOption = None,
+    record: RecordOption = None,
+    json: JsonOption = None,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = Dtype.float32,
+    threads: ThreadsOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Play music that goes with a sound file, as it would with a player on stage: nothing is heard before its time.
+
+    Needs a model that was trained with an accompaniment (`lmdm train finetune --controls accompaniment`). The report
+    (--json) carries compute time and deadline margin of every block, and the latency of the session, part by part.
+    """
+    from lmdm_adapter.cli.screen import say
+    from lmdm_adapter.cli.session_rendering import SessionRequest, play_file, values_given
+
+    values = values_given(prompt=prompt, steps=steps, guidance=guidance, accompaniment_gain=gain, mix=mix)
+    request = SessionRequest(
+        "jam", source, out, model, seed, values, lead_seconds=lead_seconds, look_ahead_frames=look_ahead_frames,
+        json=json, record=record, device=device, dtype=dtype.value, threads=threads,
+    )  # fmt: skip
+    report = play_file(request, lambda stage: jam_mode_of(stage, visibility_seconds, say), notice=say)
+    say(
+        f"{out}: {report.seconds:.2f} s with {source}, answering after {report.latency_seconds:.2f} s, "
+        f"real-time factor {report.real_time_factor:.2f}"
+    )
+
+
+def jam_mode_of(stage: Stage, visibility_seconds: float | None, notice: Callable[[str], None]) -> Mode:
+    """The mode that goes with the stage's sound: heard as it is played, or known ahead where live could not show it."""
+    from lmdm_adapter import codec_encode_stream
+    from lmdm_adapter.session.jam_mode import JamMode, JamTiming, encoded, late_frames, visible_frames
+
+    codec, facts = stage.live.codec, stage.facts
+    look_ahead = codec_encode_stream.hold_back_frames(codec)
+    most = -late_frames(facts, stage.plan, look_ahead_frames=look_ahead)
+    if visibility_seconds is None or visible_frames(visibility_seconds, facts) <= most:
+        timing = JamTiming.live(codec, facts, stage.plan, visibility_seconds=visibility_seconds)
+        return JamMode(codec, timing)
+    notice(f"The file is known ahead; of a live input at most {most / facts.frame_rate_hz:.2f} s would be visible.")
+    timing = JamTiming.ahead(codec, facts, visibility_seconds=visibility_seconds)
+    return JamMode(codec, timing, known=encoded(codec, stage.source))

@@ -1,0 +1,71 @@
+"""Playing a recorded session again into a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lmdm_adapter.audio import Audio
+from lmdm_adapter.cli.models import open_model
+from lmdm_adapter.cli.screen import counting
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.io.files import AudioWriter, require_audio_target
+from lmdm_adapter.session.maker import facts_of
+from lmdm_adapter.session.recorder import LOG_NAME
+from lmdm_adapter.session.replay import Replay
+from lmdm_adapter.session.restored import restored_mode
+from lmdm_adapter.session.session_log import read_log
+from lmdm_adapter.sound_file import read_audio
+
+
+@dataclass(frozen=True)
+class ReplayRequest:
+    """What `lmdm replay` was asked for. Raises LmdmError for an output that cannot be written."""
+
+    log: Path
+    out: Path
+    model: str | None = None
+    steps: int | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        require_audio_target(self.out)
+
+
+def replay_session(request: ReplayRequest) -> float:
+    """Write the session again; its length in seconds. Raises LmdmError for whatever the user can mend."""
+    path = request.log / LOG_NAME if request.log.is_dir() else request.log
+    log = read_log(path)
+    name = request.model or log.header.get("model")
+    if name is None:
+        raise LmdmError(f"{path} does not name the model that played it; give it with --model.")
+    live = open_model(name, device=request.device, dtype=request.dtype, threads=request.threads)
+    hold_back, folder = log.facts.hold_back_frames, path.parent
+    replay = Replay(
+        live, facts_of(live, look_ahead_frames=hold_back), log, steps=request.steps,
+        state=live.start(log.header["seed"], look_ahead_frames=hold_back), mode=restored_mode(live, log, folder),
+        heard=_recorded(folder / "input.wav"), dry=_recorded(folder / "dry.wav"),
+    )  # fmt: skip
+    rate, end = log.facts.sample_rate, log.of("end")
+    total = end[0]["sample"] if end else 0
+    with AudioWriter(request.out, rate, log.facts.channels) as writer, counting(f"replay {folder.name}") as show:
+        for piece in replay.played():
+            writer.write(Audio(np.ascontiguousarray(piece.T), rate))
+            show(writer.samples_written // rate, max(total, writer.samples_written) // rate)
+    return writer.samples_written / rate
+
+
+def _recorded(path: Path) -> np.ndarray | None:
+    """The samples `s ch` of a part of the recording, None where there is no such part, or nothing in it."""
+    if not path.exists():
+        return None
+    try:
+        return read_audio(path).samples.T
+    except LmdmError:
+        if path.stat().st_size < 1024:  # a header alone: nothing was heard
+            return None
+        raise

@@ -1,0 +1,45 @@
+"""What a mode needs of a model, and where a model that has it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lmdm_adapter.controls.declared import ACCOMPANIMENT, SKETCH
+from lmdm_adapter.controls.sketch import SketchConfig
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.section import LmdmSection
+
+NEEDED_GROUP = {"sketch": "sketch", "delay": "sketch", "jam": "accompaniment"}
+"""The group of frame controls that each mode plays with; `stream` needs none."""
+
+
+def unmet_need(section: LmdmSection, mode: str, *, model: str = "this one") -> str | None:
+    """The sentence about what `model`, with that section, lacks for a mode, or None."""
+    group = NEEDED_GROUP.get(mode)
+    names = {name for name, _ in section.frame_controls}
+    cure = f"`lmdm train finetune --controls {group}` makes a model that has"
+    if group == "accompaniment" and not names.issuperset(ACCOMPANIMENT):
+        return f"{mode} needs a model with {', '.join(ACCOMPANIMENT)}, which {model} lacks; {cure} them."
+    if group == "sketch" and not names.intersection(SKETCH):
+        return f"{mode} needs a model with some of {', '.join(SKETCH)}, which {model} lacks; {cure} them."
+    if group == "sketch" and section.sketch is None:
+        return f"{mode} must know how sketches of {model} were made, and its config has no lmdm.sketch; {cure} it."
+    return None
+
+
+def require_needs(section: LmdmSection, mode: str, *, model: str = "this one") -> None:
+    """Refuse a mode that a model of that section cannot play. Raises LmdmError with the command that makes one."""
+    if (need := unmet_need(section, mode, model=model)) is not None:
+        raise LmdmError(f"The mode {need}")
+
+
+def sketch_settings(section: LmdmSection, mode: str, *, model: str = "this one") -> SketchConfig:
+    """How the sketches of a model are made, with those features alone that it has controls for.
+
+    Raises LmdmError for a model without them.
+    """
+    require_needs(section, mode, model=model)
+    assert section.sketch is not None, "checked above"
+    names = {name for name, _ in section.frame_controls}
+    kept = tuple(feature for feature in section.sketch.ordered_features if f"sketch_{feature}" in names)
+    return replace(section.sketch, features=kept)

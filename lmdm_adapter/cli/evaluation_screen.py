@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lmdm_adapter.evaluation.control_report import ControlReport
     from lmdm_adapter.evaluation.report_values import Measured, Report
 
 Row = Sequence[str]
@@ -57,6 +58,25 @@ def show_report(report: Report) -> None:
     heads = ("measure", *_heads(contenders), "through the codec", "songs", "chance")
     table(f"Against {report.reference}, with 95 % intervals over streams", heads, rows)
     _show_slopes(report, contenders)
+
+
+def show_control_report(report: ControlReport) -> None:
+    """Every measure over the knob, beside its baselines and what is possible, and whether it beats them."""
+    from rich.console import Console
+
+    from lmdm_adapter.evaluation.control_page import margin_rows_of, rows_of, shown_roles, verdict
+
+    heads = (report.knob, *shown_roles(report), *(f"minus {role}" for role in report.compared()))
+    for measure in report.known_measures():
+        pairs = zip(rows_of(report, measure.name), margin_rows_of(report, measure.name), strict=True)
+        rows: list[Row] = [
+            (name, *map(_brief, figures), *(_brief(one and one.figure, sign="+") for one in margins))
+            for (name, figures), (_, margins) in pairs
+        ]
+        if measure.name in report.alone:
+            rows.append(("alone", _brief(report.alone_figure(measure.name)), *[""] * (len(heads) - 2)))
+        table(f"{measure.label}, with 95 % intervals over {len(report.songs)} songs", heads, rows)
+    Console().print("\n".join(verdict(report, one) for one in report.known_measures()), highlight=False)
 
 
 def _show_slopes(report: Report, contenders: Sequence[Measured]) -> None:

@@ -15,6 +15,7 @@ from lmdm_adapter.controls.accompaniment import LAG, LATENTS, MASK, Heard
 from lmdm_adapter.controls.declared import accompaniment_controls
 from lmdm_adapter.conversion import with_controls
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.evaluation import control_report
 from lmdm_adapter.evaluation import jam_material as jam_songs
 from lmdm_adapter.evaluation.control_page import control_page, verdict
 from lmdm_adapter.evaluation.control_report import ControlReport
@@ -33,9 +34,10 @@ STEPS = Sampling(steps=1)
 
 @pytest.fixture(scope="module", autouse=True)
 def hearing_once() -> Iterator[None]:
-    """Every sound is heard once with each song."""
+    """Every sound is heard once with each song; four songs are enough for a verdict."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jam_songs, "stem_agreement", remembered(jam_songs.stem_agreement))
+        patch.setattr(control_report, "SURE_SONGS", 4)
         yield
 
 

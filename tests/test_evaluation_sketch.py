@@ -13,7 +13,7 @@ from lmdm_adapter.audio import Audio
 from lmdm_adapter.controls.sketch import Sketch
 from lmdm_adapter.conversion import with_controls
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.evaluation import sketch_following
+from lmdm_adapter.evaluation import control_report, sketch_following
 from lmdm_adapter.evaluation.control_page import control_page
 from lmdm_adapter.evaluation.control_report import ControlReport
 from lmdm_adapter.evaluation.report_plan import Contender
@@ -40,9 +40,10 @@ NAMES = [measure.name for measure in SKETCH_MEASURES]
 
 @pytest.fixture(scope="module", autouse=True)
 def hearing_once() -> Iterator[None]:
-    """Every sound is sketched once."""
+    """Every sound is sketched once; four songs are enough for a verdict."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sketch_following, "sketched", remembered(sketch_following.sketched))
+        patch.setattr(control_report, "SURE_SONGS", 4)
         yield
 
 

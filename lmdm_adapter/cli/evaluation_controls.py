@@ -83,7 +83,7 @@ def jam(
 
     Plays STEM in SONGS held-out songs at each VISIBILITY, then again hearing another song, and once hearing nothing;
     agreement must beat both. Visibility is how much of the others is known when a block is begun: 2 s of future to 2 s
-    of delay unless told. With the bundled size of model on one core 16 songs take about 40 minutes. Needs the
+    of delay unless told. At the bundled model's size 16 songs take about 30 minutes on one core of its own. Needs the
     extra: pip install 'lmdm-adapter[evaluate]'.
     """
     from lmdm_adapter.evaluation.jam import evaluate_jam
@@ -119,8 +119,8 @@ def sketch(
     """Does the model follow a sketch? Each drawn feature against what is heard in the output.
 
     Plays SONGS held-out songs from their sketches at each TIGHTNESS, then again from the sketch of another song, once
-    from none, and from each feature alone; agreement must beat both baselines. With the bundled size of model on one
-    core 16 songs take about 40 minutes. Needs the extras: pip install 'lmdm-adapter[evaluate,sketch]'.
+    from none, and from each feature alone; agreement must beat both baselines. At the bundled model's size and on one
+    core of its own 16 songs take about 30 minutes. Needs the extras: pip install 'lmdm-adapter[evaluate,sketch]'.
     """
     from lmdm_adapter.evaluation.sketch_following import SketchPlan, evaluate_sketch
 

@@ -66,11 +66,16 @@ def show_control_report(report: ControlReport) -> None:
 
     from lmdm_adapter.evaluation.control_page import margin_rows_of, rows_of, shown_roles, verdict
 
-    heads = (report.knob, *shown_roles(report), *(f"minus {role}" for role in report.compared()))
+    shown, plain = shown_roles(report), ("codec", "songs", "chance")
+    heads = (report.knob.partition("_")[0], *shown, *(f"minus {role}" for role in report.compared()))
     for measure in report.known_measures():
         pairs = zip(rows_of(report, measure.name), margin_rows_of(report, measure.name), strict=True)
         rows: list[Row] = [
-            (name, *map(_brief, figures), *(_brief(one and one.figure, sign="+") for one in margins))
+            (
+                name,
+                *(_brief(one, plain=role in plain) for role, one in zip(shown, figures, strict=True)),
+                *(_brief(one and one.figure, sign="+") for one in margins),
+            )
             for (name, figures), (_, margins) in pairs
         ]
         if measure.name in report.alone:
@@ -92,9 +97,11 @@ def _heads(contenders: Sequence[Measured]) -> list[str]:
     return [f"{one.name}{mark}" for one, mark in zip(contenders, ("", " (baseline)")[: len(contenders)], strict=True)]
 
 
-def _brief(figure: Any, *, sign: str = "") -> str:
+def _brief(figure: Any, *, sign: str = "", plain: bool = False) -> str:
     if figure is None:
         return ""
+    if plain:
+        return format(figure.value, ".3g")
     value, low, high = (format(getattr(figure, part), f"{sign}.3g") for part in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
 

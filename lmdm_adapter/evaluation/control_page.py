@@ -45,6 +45,8 @@ def verdict(report: ControlReport, measure: Measure) -> str:
     margins = [(one, report.margin(measure.name, one)) for one in roles.BASELINES]
     said = [f"{_brief(margin)} over “{NAMES[one].lower()}”" for one, margin in margins if margin is not None]
     wins = "beats both baselines" if report.beats_both(measure.name) else "does not beat both baselines"
+    if len(report.songs) < roles.SURE_SONGS:
+        wins = f"{len(report.songs)} songs are too few to tell"
     return f"{measure.label}: {wins}: {', '.join(said)}."
 
 

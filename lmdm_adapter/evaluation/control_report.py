@@ -16,11 +16,16 @@ Scores = Mapping[str, np.ndarray]
 PLAYED, SHUFFLED, WITHOUT, OTHER = "played", "shuffled", "without", "other"
 CODEC, SONGS, CHANCE = "codec", "songs", "chance"
 BASELINES = (SHUFFLED, WITHOUT)
+SURE_SONGS = 6
+"""No verdict on fewer: all of five are better by luck alone once in 32 times, and an interval of two has no width."""
 
 
 @dataclass(frozen=True)
 class Margin:
-    """What was played minus what it is held against, in pairs of one song; `beats` says whether that is for sure."""
+    """What was played minus what it is held against, in pairs of one song.
+
+    `beats` says whether the interval lies on the better side of 0, over at least six songs.
+    """
 
     figure: Figure
     beats: bool
@@ -136,7 +141,8 @@ class ControlReport:
         figure, better = self._mean(rows), next(one.better for one in self.measures if one.name == measure)
         if figure is None:
             return None
-        return Margin(figure, figure.low > 0.0 if better == "high" else figure.high < 0.0)
+        sure = int((~np.isnan(rows)).any(axis=0).sum()) >= SURE_SONGS
+        return Margin(figure, sure and (figure.low > 0.0 if better == "high" else figure.high < 0.0))
 
 
 def stacked(settings: Sequence[Scores]) -> dict[str, np.ndarray]:

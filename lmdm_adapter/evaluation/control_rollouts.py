@@ -50,7 +50,7 @@ class Rollouts:
 def require_songs(songs: int, seconds: float, *, least_seconds: float) -> None:
     """Refuse too few songs, or too little of each. Raises LmdmError."""
     if not LEAST_SONGS <= songs <= MOST_SONGS:
-        raise LmdmError(f"Give {LEAST_SONGS} to {MOST_SONGS} songs, 16 or more to be sure of anything; got {songs}.")
+        raise LmdmError(f"Give {LEAST_SONGS} to {MOST_SONGS} songs, 16 to be sure of anything; got {songs}.")
     if not least_seconds <= seconds <= LONGEST_SECONDS:
         raise LmdmError(f"Each song is played for {least_seconds:g} to {LONGEST_SECONDS:g} s, got {seconds:g}.")
 

@@ -10,7 +10,7 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.evaluation import rollouts
 from lmdm_adapter.evaluation.rollouts import stream_together, windows_together
 from lmdm_adapter.spec import Sampling
-from tests.models import SAMPLE_RATE, tiny_live
+from tests.models import SAMPLE_RATE, controlled_live, tiny_live
 
 PROMPTS, SEEDS, SECONDS = ["house", "techno a minor", "bass drums"], [5, 6, 7], 0.4
 
@@ -34,6 +34,51 @@ def test_rows_equal_streams(primed, guidance):
         alone = np.concatenate([piece.samples for piece in pieces], axis=1)
         assert together[row].samples.shape == alone.shape
         np.testing.assert_allclose(together[row].samples, alone, atol=1e-4 * np.abs(alone).max())
+
+
+def curve(row: int):
+    """Frame controls of one row: another curve for each, none of the second control in the middle row."""
+
+    def source(first_frame: int, frames: int) -> dict[str, np.ndarray]:
+        times = np.arange(first_frame, first_frame + frames, dtype=np.float32)[None]
+        given = {"height": np.sin(times * (1 + row)), "edge": np.cos(times * np.float32([[2], [3]]))}
+        return given if row != 1 else {"height": given["height"]}
+
+    return source
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_rows_hear_frame_controls_of_their_own(guidance):
+    live, sampling = controlled_live((("height", 1), ("edge", 2))), Sampling(steps=2, guidance=guidance)
+    sources = [curve(row) for row in range(3)]
+    settings = {"seconds": SECONDS, "seeds": SEEDS, "sampling": sampling}
+    together = stream_together(
+        live, PROMPTS, controls=lambda first, frames: [source(first, frames) for source in sources], **settings
+    )
+    for row, (prompt, seed) in enumerate(zip(PROMPTS, SEEDS, strict=True)):
+        pieces = live.stream(prompt, SECONDS, seed=seed, sampling=sampling, frame_controls=sources[row])
+        alone = np.concatenate([piece.samples for piece in pieces], axis=1)
+        np.testing.assert_allclose(together[row].samples, alone, atol=1e-4 * np.abs(alone).max())
+    without = stream_together(live, PROMPTS, **settings)
+    absent = stream_together(live, PROMPTS, controls=lambda first, frames: [None, {}, None], **settings)
+    half = stream_together(live, PROMPTS, controls=lambda first, frames: [None, *curve_pair(first, frames)], **settings)
+    assert all(np.abs(a.samples - b.samples).max() > 1e-3 for a, b in zip(together, without, strict=True))
+    assert all(np.array_equal(a.samples, b.samples) for a, b in zip(absent, without, strict=True))
+    np.testing.assert_allclose(half[0].samples, without[0].samples, atol=1e-4 * np.abs(half[0].samples).max())
+    assert np.array_equal(half[1].samples, together[1].samples)
+
+
+def curve_pair(first_frame: int, frames: int) -> list[dict[str, np.ndarray]]:
+    """The frame controls of the second and the third row."""
+    return [curve(row)(first_frame, frames) for row in (1, 2)]
+
+
+def test_an_unknown_control_of_a_row_is_refused():
+    with pytest.raises(LmdmError, match="no frame control 'depth'"):
+        stream_together(
+            controlled_live((("height", 1),)), ["house"], seconds=0.1, seeds=[0],
+            controls=lambda first, frames: [{"depth": np.zeros((1, frames))}],
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("primed", [False, True])

@@ -43,7 +43,7 @@ def test_the_bundle_takes_what_the_recipes_leave() -> None:
 def test_post_training_takes_what_the_recipes_leave() -> None:
     configs = [read_config(ArcForcingRecipe, path) for path in CONFIGS if "arc-forcing" in path.stem]
     outputs = {f"{read_config(recipe_of(path), path).output}/model" for path in CONFIGS}
-    assert len(configs) == 2 and all({config.student, config.base} <= outputs for config in configs)
+    assert len(configs) == 5 and all({config.student, config.base} <= outputs for config in configs)
 
 
 def test_rollouts_leave_the_real_context() -> None:
@@ -54,7 +54,8 @@ def test_rollouts_leave_the_real_context() -> None:
         judge = read_config(BaseRecipe, runs[str(Path(post.base).parent)])
         assert post.arc.rollout_blocks >= 2 * student.spec.context_blocks
         assert judge.window_frames >= student.spec.context_frames + post.arc.rollout_blocks * student.spec.block_frames
-        assert post.data == student.data == judge.data, "one folder of latents for all"
+        assert post.data == student.data, "one folder of latents for both"
+        assert student.controls or student.data == judge.data, "and for the judge, where nothing else lies in it"
 
 
 def test_the_papers_post_training_ships_as_it_is() -> None:
@@ -73,11 +74,34 @@ def test_shipped_block_settings() -> None:
     sizes = {name: (spec.block_frames, spec.context_blocks) for name, spec in specs.items()}
     assert sizes == {
         "tiny-finetune": (12, 16), "tiny-finetune-encoder-decoder": (12, 16), "tiny-finetune-guided": (12, 16),
+        "tiny-finetune-jam": (12, 16), "tiny-finetune-sketch": (12, 16), "tiny-finetune-both": (12, 16),
         "finetune-48x4": (48, 4), "finetune-10x23": (10, 23), "finetune-small-48x4": (48, 4),
         "finetune-small-lora-48x4": (48, 4),
     }  # fmt: skip
     regimes = {name for name, spec in specs.items() if spec.regime == "encoder-decoder"}
     assert regimes == {"tiny-finetune-encoder-decoder"}
+
+
+def test_controls_are_trained_on_the_bundled_model_where_the_data_has_them() -> None:
+    controls = {"jam": ("accompaniment",), "sketch": ("sketch",), "both": ("accompaniment", "sketch")}
+    bundled = {read_config(FinetuneRecipe, FOLDER / "tiny-finetune.json").spec}
+    folders = set()
+    for name, wanted in controls.items():
+        recipe = read_config(FinetuneRecipe, FOLDER / f"tiny-finetune-{name}.json")
+        assert recipe.controls == wanted and recipe.base == "tiny" and {recipe.spec} == bundled
+        assert bool(recipe.data.stems) == ("accompaniment" in wanted), "others accompany stems"
+        folders.add(recipe.data.folder)
+    others = {read_config(FinetuneRecipe, FOLDER / "tiny-finetune.json").data.folder}
+    assert len(folders | others) == 4, "a folder of latents holds one kind of clips"
+
+
+def test_post_training_of_controls_comes_with_and_without_what_may_save_them() -> None:
+    kept, plain = (
+        read_config(ArcForcingRecipe, FOLDER / f"tiny-arc-forcing-{name}.json") for name in ("sketch", "sketch-plain")
+    )
+    assert kept.judge.hears_controls and kept.arc.contrastive_controls > 0.0 and kept.arc.reconstruction > 0.0
+    assert not plain.judge.hears_controls and plain.arc.contrastive_controls == plain.arc.reconstruction == 0.0
+    assert (kept.student, kept.data, kept.loop) == (plain.student, plain.data, plain.loop)
 
 
 def test_full_size_fine_tuning_is_that_of_the_paper() -> None:

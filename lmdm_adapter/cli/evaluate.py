@@ -1,4 +1,4 @@
-"""`lmdm evaluate`: the whole report, music by measure, and minutes of playing by measure."""
+"""`lmdm evaluate`: the whole report, music by measure, controls by measure, and minutes of playing by measure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lmdm_adapter.cli import evaluation_report
+from lmdm_adapter.cli import evaluation_controls, evaluation_report
 from lmdm_adapter.cli.errors import FAILED, SentenceGroup
 from lmdm_adapter.cli.evaluation_screen import Row, stages, table
 from lmdm_adapter.cli.options import (
@@ -42,6 +42,8 @@ app = typer.Typer(
     help="Measure a model's music, and whether it plays for long. `lmdm evaluate MODEL` gives the whole report.",
 )  # fmt: skip
 app.command("report")(evaluation_report.report)
+app.command("jam")(evaluation_controls.jam)
+app.command("sketch")(evaluation_controls.sketch)
 
 ModelArgument = Annotated[str, typer.Argument(help="The bundled model 'tiny', a folder, or a Hugging Face hub id.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="End with exit code 1 when a target is missed.")]

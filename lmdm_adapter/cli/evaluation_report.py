@@ -143,7 +143,7 @@ def evaluated(request: ReportRequest, plan: ReportPlan) -> Report:
 
     require_extras(plots=request.html is not None, resampling=request.reference is not None)
     files = None if request.reference is None else recordings(request.reference)
-    model, baseline = _contenders(request)
+    model, baseline = contenders(request)
     sounds = None if files is None else Recordings(files, model.live.codec.sample_rate)
     name = "held-out songs" if files is None else f"{len(files)} recordings in {request.reference}"
     with stages() as stage:
@@ -152,7 +152,8 @@ def evaluated(request: ReportRequest, plan: ReportPlan) -> Report:
     return report
 
 
-def _contenders(request: ReportRequest) -> tuple[Contender, Contender | None]:
+def contenders(request: ReportRequest) -> tuple[Contender, Contender | None]:
+    """The model and its baseline, loaded. Raises LmdmError for one that is not there."""
     from lmdm_adapter.cli.models import open_model
     from lmdm_adapter.cli.rendering import sampling_of
     from lmdm_adapter.evaluation.report_plan import Contender

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lmdm_adapter.evaluation.control_report import ControlReport
     from lmdm_adapter.evaluation.report_values import Measured, Report
 
 Row = Sequence[str]
@@ -59,6 +60,30 @@ def show_report(report: Report) -> None:
     _show_slopes(report, contenders)
 
 
+def show_control_report(report: ControlReport) -> None:
+    """Every measure over the knob, beside its baselines and what is possible, and whether it beats them."""
+    from rich.console import Console
+
+    from lmdm_adapter.evaluation.control_page import margin_rows_of, rows_of, shown_roles, verdict
+
+    shown, plain = shown_roles(report), ("codec", "songs", "chance")
+    heads = (report.knob.partition("_")[0], *shown, *(f"minus {role}" for role in report.compared()))
+    for measure in report.known_measures():
+        pairs = zip(rows_of(report, measure.name), margin_rows_of(report, measure.name), strict=True)
+        rows: list[Row] = [
+            (
+                name,
+                *(_brief(one, plain=role in plain) for role, one in zip(shown, figures, strict=True)),
+                *(_brief(one and one.figure, sign="+") for one in margins),
+            )
+            for (name, figures), (_, margins) in pairs
+        ]
+        if measure.name in report.alone:
+            rows.append(("alone", _brief(report.alone_figure(measure.name)), *[""] * (len(heads) - 2)))
+        table(f"{measure.label}, with 95 % intervals over {len(report.songs)} songs", heads, rows)
+    Console().print("\n".join(verdict(report, one) for one in report.known_measures()), highlight=False)
+
+
 def _show_slopes(report: Report, contenders: Sequence[Measured]) -> None:
     rows: list[Row] = []
     for name in report.model.drifts:
@@ -72,9 +97,11 @@ def _heads(contenders: Sequence[Measured]) -> list[str]:
     return [f"{one.name}{mark}" for one, mark in zip(contenders, ("", " (baseline)")[: len(contenders)], strict=True)]
 
 
-def _brief(figure: Any, *, sign: str = "") -> str:
+def _brief(figure: Any, *, sign: str = "", plain: bool = False) -> str:
     if figure is None:
         return ""
+    if plain:
+        return format(figure.value, ".3g")
     value, low, high = (format(getattr(figure, part), f"{sign}.3g") for part in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
 

@@ -107,7 +107,7 @@ def _opened(
         tap=None if recorder is None else recorder.tap,
     )  # fmt: skip
     if recorder is not None:
-        stack.enter_context(Recording(recorder, engine, seed=request.seed))
+        stack.enter_context(Recording(recorder, engine, seed=request.seed, model=request.model))
     watch = Watch(engine, recorder)
     session = stack.enter_context(ThreadedSession(engine, write=watch.write))
     device = stack.enter_context(SoundDevice(engine, plan, library))

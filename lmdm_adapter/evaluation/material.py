@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -50,11 +50,17 @@ def training_clips(count: int, form: Format, *, seed: int) -> Iterator[Clip]:
         yield Clip(song, form.render(song))
 
 
-def prompt_songs(count: int, *, seconds: float, seed: int) -> list[Song]:
-    """Held-out songs of `count` different tempos. Raises LmdmError when there are not that many tempos."""
+def prompt_songs(
+    count: int, *, seconds: float, seed: int, wanted: Callable[[Song], bool] = lambda song: True
+) -> list[Song]:
+    """Held-out songs of `count` different tempos, `wanted` ones only.
+
+    Raises LmdmError when there are not that many tempos.
+    """
     found: dict[int, Song] = {}
     for song in _held_out(seconds, seed):
-        found.setdefault(song.tempo_bpm, song)
+        if song.tempo_bpm not in found and wanted(song):
+            found[song.tempo_bpm] = song
         if len(found) == count:
             return list(found.values())
     raise LmdmError(f"Held-out songs have {len(found)} different tempos; {count} prompts are too many.")

@@ -11,9 +11,9 @@ import soundfile
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.evaluation.agreement import PROMPT_MEASURES, SONG_MEASURES, SOUND_MEASURES, Measure
-from lmdm_adapter.evaluation.drift import Drift, Slope
+from lmdm_adapter.evaluation.drift import Drift
 from lmdm_adapter.evaluation.listening import Figure
-from lmdm_adapter.evaluation.page_style import STYLE
+from lmdm_adapter.evaluation.page_parts import NOTHING, interval_cell, measure_cell, section, table, whole_page
 from lmdm_adapter.evaluation.plots import drift_plot
 from lmdm_adapter.evaluation.report_values import Measured, Report
 
@@ -22,25 +22,18 @@ DISTANCE_MEASURES = (
     Measure("frechet_distance", "Fréchet distance to the reference", "", "low"),
 )
 DRIFTING = (*DISTANCE_MEASURES, *PROMPT_MEASURES, *SOUND_MEASURES)
-ARROWS = {"high": "higher is better", "low": "lower is better", "": ""}
-NOTHING = "–"
 
 
 def report_page(report: Report) -> str:
     """The whole page. Raises LmdmError when matplotlib is missing."""
     players = [report.model] if report.baseline is None else [report.model, report.baseline]
     parts = (
-        _head(report), _section("Distances and agreement", _NOTE_MEASURES, _measures(report)),
-        _section("Going on from a song", _NOTE_PRIMED, _primed(report)),
-        _section("Drift", _NOTE_DRIFT, _slopes(report) + _plots(report, players)),
-        _section("Listen", "The first seconds of the first and the last window.", _listen(report, players)),
+        _head(report), section("Distances and agreement", _NOTE_MEASURES, _measures(report)),
+        section("Going on from a song", _NOTE_PRIMED, _primed(report)),
+        section("Drift", _NOTE_DRIFT, _slopes(report) + _plots(report, players)),
+        section("Listen", "The first seconds of the first and the last window.", _listen(report, players)),
     )  # fmt: skip
-    title = f"{escape(report.model.name)} by measure"
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>\n{STYLE}\n</style>\n</head>\n<body>\n<h1>{title}</h1>\n{''.join(parts)}</body>\n</html>\n"
-    )
+    return whole_page(f"{report.model.name} by measure", "".join(parts))
 
 
 _NOTE_MEASURES = (
@@ -86,10 +79,6 @@ def _way(role: str, measured: Measured) -> str:
     return text + "."
 
 
-def _section(title: str, note: str, body: str) -> str:
-    return f'<section>\n<h2>{escape(title)}</h2>\n<p class="note">{escape(note)}</p>\n{body}</section>\n'
-
-
 def _measures(report: Report) -> str:
     there = {"Model": report.model}
     if report.baseline is not None:
@@ -97,13 +86,13 @@ def _measures(report: Report) -> str:
     there |= {"Through the codec": report.codec, "Songs": report.songs}
     heads = ["", *there, "Chance"]
     rows = [
-        [_name(measure), *(_distance(one, measure.name) for one in there.values()), NOTHING]
+        [measure_cell(measure), *(_distance(one, measure.name) for one in there.values()), NOTHING]
         for measure in DISTANCE_MEASURES
     ]
     for measure in (*PROMPT_MEASURES, *SOUND_MEASURES):
-        figures = [_figure(one.figures.get(measure.name)) for one in there.values()]
-        rows.append([_name(measure), *figures, _figure(report.chance.get(measure.name))])
-    return _table(heads, rows)
+        figures = [interval_cell(one.figures.get(measure.name)) for one in there.values()]
+        rows.append([measure_cell(measure), *figures, interval_cell(report.chance.get(measure.name))])
+    return table(heads, rows)
 
 
 def _primed(report: Report) -> str:
@@ -112,21 +101,24 @@ def _primed(report: Report) -> str:
         columns["Baseline"] = report.baseline.primed
     columns |= {"Through the codec": report.codec.primed, "Songs": report.songs.primed, "Chance": report.chance}
     rows = [
-        [_name(measure), *(_figure(figures.get(measure.name)) for figures in columns.values())]
+        [measure_cell(measure), *(interval_cell(figures.get(measure.name)) for figures in columns.values())]
         for measure in SONG_MEASURES
     ]
-    return _table(["", *columns], rows)
+    return table(["", *columns], rows)
 
 
 def _slopes(report: Report) -> str:
     heads = ["Slope per minute", "Model", *(["Baseline", "Model minus baseline"] if report.baseline else [])]
     rows = []
     for measure in DRIFTING:
-        row = [_name(measure), _slope(report.model.drifts[measure.name].slope)]
+        row = [measure_cell(measure), interval_cell(report.model.drifts[measure.name].slope, sign="+")]
         if report.baseline is not None:
-            row += [_slope(report.baseline.drifts[measure.name].slope), _slope(report.steeper[measure.name])]
+            row += [
+                interval_cell(report.baseline.drifts[measure.name].slope, sign="+"),
+                interval_cell(report.steeper[measure.name], sign="+"),
+            ]
         rows.append(row)
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _plots(report: Report, players: Sequence[Measured]) -> str:
@@ -166,31 +158,6 @@ def _audio(audio: Audio) -> str:
     return f'<audio controls preload="none" src="data:audio/flac;base64,{data}"></audio>'
 
 
-def _name(measure: Measure) -> str:
-    hints = ", ".join(hint for hint in (measure.unit, ARROWS[measure.better]) if hint)
-    return escape(measure.label) + (f"<small>{escape(hints)}</small>" if hints else "")
-
-
 def _distance(one: Measured, name: str) -> str:
     distance = one.kernel if name == "kernel_distance" else one.frechet
-    return f"{NOTHING}<small>under 1000 windows</small>" if distance is None else _interval(distance)
-
-
-def _figure(figure: Figure | None) -> str:
-    return NOTHING if figure is None else _interval(figure)
-
-
-def _slope(slope: Slope) -> str:
-    return _interval(slope, sign="+")
-
-
-def _interval(figure: object, *, sign: str = "") -> str:
-    value, low, high = (format(getattr(figure, part), f"{sign}.3g") for part in ("value", "low", "high"))
-    return f"{value}<small>{low} to {high}</small>"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Cells are HTML, heads are text."""
-    head = "".join(f"<th>{escape(one)}</th>" for one in heads)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>\n" for row in rows)
-    return f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n'
+    return f"{NOTHING}<small>under 1000 windows</small>" if distance is None else interval_cell(distance)

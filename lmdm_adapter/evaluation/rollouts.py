@@ -7,7 +7,7 @@ the music as it is, to rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 from lmdm_adapter import codec_stream
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.controls import Controls, condition
+from lmdm_adapter.controls.frames import GivenControls, packed_controls
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.prime import prime_latents
 from lmdm_adapter.rollout import Told, begin, next_block
@@ -26,22 +27,28 @@ from lmdm_adapter.state import Conditioning, StreamState
 DECODE_FRAMES = 128
 """Latents are decoded this many at a time: each decode repeats the codec's reach, which is longer than short blocks."""
 
+RowControls = Callable[[int, int], Sequence[GivenControls | None]]
+"""`controls(first_frame, frames)`: for each row, the frame controls of the block that begins at `first_frame`."""
+
 
 def stream_together(
     live: LiveModel, prompts: Sequence[str], *, seconds: float, seeds: Sequence[int],
-    primes: Sequence[Audio] | None = None,
+    primes: Sequence[Audio] | None = None, sampling: Sampling | None = None, controls: RowControls | None = None,
 ) -> list[Audio]:  # fmt: skip
     """What `live.stream(prompt, seconds, seed=seed, prime=prime)` plays for each row, whole.
 
-    Raises LmdmError as `stream` does.
+    `sampling` None is the model's own; `controls` are the frame controls of all rows. Raises LmdmError as `stream`
+    does.
     """
-    samples = max(1, round(seconds * live.codec.sample_rate))
+    samples, sampling = max(1, round(seconds * live.codec.sample_rate)), sampling or live.sampling
     with torch.inference_mode():
         context = None
         if primes is not None:
             context = torch.cat([prime_latents(live.codec, prime, live.spec) for prime in primes])
-        told = _told(live, prompts, live.sampling)
-        latents = _latents(live, told, _blocks(live, samples), seeds=tuple(seeds), context=context)
+        told, state = _told(live, prompts, sampling), begin(context, seeds=tuple(seeds), spec=live.spec)
+        latents = _latents(live, told, state, samples, sampling=sampling, controls=controls)
+        if context is not None:
+            latents = torch.cat([context, latents], dim=-1)
         rows = [_decoded(live, row, context=0 if context is None else context.shape[-1]) for row in latents.split(1)]
     return [Audio(row[:, :samples].float().cpu().numpy(), live.codec.sample_rate) for row in rows]
 
@@ -114,20 +121,32 @@ def _rows(parts: list[Tensor | None]) -> Tensor | None:
     return torch.cat(present) if present else None
 
 
-def _blocks(live: LiveModel, samples: int) -> int:
+def blocks_of(live: LiveModel, samples: int) -> int:
     """Blocks that make this many samples final: a stream goes on past its end by the hold-back, then is cut."""
     frames = math.ceil(samples / live.codec.frame_samples) + live.codec.hold_back_frames
     return math.ceil(frames / live.spec.block_frames)
 
 
-def _latents(live: LiveModel, told: Told, blocks: int, *, seeds: tuple[int, ...], context: Tensor | None) -> Tensor:
-    """Context, if any, and all blocks, `b c n`."""
-    state = begin(context, seeds=seeds, spec=live.spec)
-    parts = [] if context is None else [context]
-    for _ in range(blocks):
-        latents, state = next_block(live.engine, state, told, spec=live.spec, sampling=live.sampling)
+def _latents(
+    live: LiveModel, told: Told, state: StreamState, samples: int, *, sampling: Sampling, controls: RowControls | None
+) -> Tensor:
+    """All blocks after `state` that make so many samples final, `b c n`."""
+    parts, frames = [], live.spec.block_frames
+    for _ in range(blocks_of(live, samples)):
+        given = None if controls is None else _packed_rows(live, controls(state.frame_index, frames), frames)
+        latents, state = next_block(live.engine, state, told, spec=live.spec, sampling=sampling, controls=given)
         parts.append(latents)
     return torch.cat(parts, dim=-1)
+
+
+def _packed_rows(live: LiveModel, given: Sequence[GivenControls | None], frames: int) -> Tensor | None:
+    """The controls of all rows as `b e n`; zeros for a row without any."""
+    declared = live.network.dit.config.further_controls
+    nothing = {name: torch.zeros(channels, frames) for name, channels in declared}
+    if not any(given):
+        return None
+    rows = [packed_controls(one or nothing, declared, rows=1, frames=frames, device=live.device) for one in given]
+    return torch.cat([row for row in rows if row is not None])
 
 
 def _decoded(live: LiveModel, latents: Tensor, *, context: int) -> Tensor:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.live import LiveModel
+from lmdm_adapter.session.delay_mode import DelayMode
+from lmdm_adapter.session.jam_mode import JamMode, JamTiming
 from lmdm_adapter.session.maker import Facts
 from lmdm_adapter.session.modes import Mode, StreamMode
+from lmdm_adapter.session.needs import require_needs, sketch_settings
 from lmdm_adapter.session.plan import SessionPlan
+from lmdm_adapter.session.sketch_mode import SketchMode
 from lmdm_adapter.spec import require_choice
 
 ModeName = Literal["stream", "sketch", "jam", "delay"]
@@ -17,15 +22,26 @@ HEARING: tuple[ModeName, ...] = ("sketch", "jam", "delay")
 
 
 def mode_named(
-    name: str, live: Any, facts: Facts, plan: SessionPlan, *, delay_seconds: float | None = None,
+    name: str, live: LiveModel, facts: Facts, plan: SessionPlan, *, delay_seconds: float | None = None,
     bpm: float | None = None, device_samples: int = 0,
 ) -> Mode:  # fmt: skip
     """The mode called `name` for a session of `live`, played by `plan`.
 
     `delay_seconds` and `bpm` are the delay's; `device_samples` is the round trip of the device, from what is played to
-    what is heard. Raises LmdmError for a name that is none, or a mode that is not there.
+    what is heard. Raises LmdmError for a name that is none, a model without the controls that a mode plays with, or a
+    delay that is not given or too short.
     """
     require_choice("mode", name, ModeName)
     if name == "stream":
         return StreamMode()
-    raise LmdmError(f"The mode {name} cannot be played live yet; --mode stream can.")
+    require_needs(live.section, name)
+    if name == "jam":
+        return JamMode(live.codec, JamTiming.live(live.codec, facts, plan, device_samples=device_samples))
+    config = sketch_settings(live.section, name)
+    if name == "sketch":
+        return SketchMode.following(config, facts, plan, device_samples=device_samples)
+    if delay_seconds is None:
+        raise LmdmError("The mode delay needs a delay: give its length in beats and the tempo.")
+    return DelayMode.of(
+        config, facts, plan, delay_seconds=delay_seconds, bpm=bpm, device_samples=device_samples
+    )

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,23 @@ def test_it_plays_records_and_reports(model: Path, library: FakeSound, tmp_path:
     assert library.streams[0].closed
 
 
-def test_ctrl_c_fades_out_and_ends_well(model: Path, library: FakeSound, tmp_path: Path) -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as a terminal's programs know it: workers of a test run ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_fades_out_and_ends_well(
+    model: Path, library: FakeSound, tmp_path: Path, interruptible: None
+) -> None:
     def interrupt() -> None:
         if waited(lambda: bool(library.streams) and len(library.streams[0].played) > 30, seconds=30):
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    result = lmdm("live", "--model", model, "--lead", 0.1, "--record", tmp_path / "take", "--steps", 1)
+    result = lmdm("live", "--model", model, "--lead", 0.1, "--record", tmp_path / "take", "--steps", 1, "--minutes", 2)
     assert result.exit_code == 0, result.output
     log = read_log(tmp_path / "take" / "log.jsonl")
     assert log.of("fade_out") and log.of("end") and not log.of("failure")

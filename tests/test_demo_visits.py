@@ -148,7 +148,8 @@ def test_a_voice_that_fails_ends_with_a_sentence_and_frees_the_seat(kind, why):
         visits = Visits(Voices(kind), most_sessions=1)
         seen = [event async for event in visits.listen("one", Wish())]
         assert isinstance(seen[-1], Ended) and why in seen[-1].why and "secret" not in seen[-1].why
-        assert visits.seats.taken == 0 and visits.running == 0
+        assert visits.seats.taken == 0
+        assert await visits.closed(seconds=2.0), "the thread that said so ends right after"
 
     asyncio.run(run())
 

@@ -193,7 +193,8 @@ def test_the_pad_and_the_player_work_from_the_keyboard(page, voices):
     shares = []
     for _ in range(50):
         page.wait_for_timeout(100)
-        shares = [[round(weight, 2) for _, weight in value] for name, value in voices.made[-1].turns if name == "prompt"]
+        turned = [value for name, value in voices.made[-1].turns if name == "prompt"]
+        shares = [[round(weight, 2) for _, weight in prompts] for prompts in turned]
         if shares and shares[-1] == [0.5, 0.5]:
             break
     assert shares and shares[-1] == [0.5, 0.5]

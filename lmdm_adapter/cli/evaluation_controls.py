@@ -83,8 +83,8 @@ def jam(
 
     Plays STEM in SONGS held-out songs at each VISIBILITY, then again hearing another song, and once hearing nothing;
     agreement must beat both. Visibility is how much of the others is known when a block is begun: 2 s of future to 2 s
-    of delay unless told. At the bundled model's size 16 songs may take half an hour on one core of its own (an estimate).
-    Needs the extra: pip install 'lmdm-adapter[evaluate]'.
+    of delay unless told. At the bundled model's size 16 songs take some 30 minutes on one core of its own, by an
+    estimate. Needs the extra: pip install 'lmdm-adapter[evaluate]'.
     """
     from lmdm_adapter.evaluation.jam import evaluate_jam
     from lmdm_adapter.evaluation.jam_material import JamPlan
@@ -120,7 +120,8 @@ def sketch(
 
     Plays SONGS held-out songs from their sketches at each TIGHTNESS, then again from the sketch of another song, once
     from none, and from each feature alone; agreement must beat both baselines. At the bundled model's size and on one
-    core of its own 16 songs may take half an hour (an estimate). Needs the extras: pip install 'lmdm-adapter[evaluate,sketch]'.
+    core of its own 16 songs take some 30 minutes, by an estimate. Needs the extras:
+    pip install 'lmdm-adapter[evaluate,sketch]'.
     """
     from lmdm_adapter.evaluation.sketch_following import SketchPlan, evaluate_sketch
 

@@ -29,5 +29,5 @@ class Band:
         if wish.mode == "echo":
             return EchoVoice(wish)
         if wish.mode != "play":
-            raise LmdmError(f"This model was not trained to {wish.mode}; it plays from prompts only.")
+            raise LmdmError(f"The demo does not play {wish.mode} yet; `lmdm {wish.mode}` does, with a trained model.")
         return LiveVoice(self._live, values=wish.values, computing=self._computing)

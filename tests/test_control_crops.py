@@ -24,7 +24,7 @@ from tests.toy import draw
 
 CHANNELS, RATE_HZ, BLOCK = 4, 10.0, 8
 DECLARED = accompaniment_controls(CHANNELS) + (("sketch_loudness", 2), ("sketch_rhythm", 1))
-ALWAYS = ControlConfig(no_accompaniment=0.0, late_accompaniment=0.0, no_feature=0.0)
+ALWAYS = ControlConfig(no_accompaniment=0.0, late_accompaniment=0.0, no_features=0.0, no_feature=0.0)
 CODEC = replace(tiny_codec(), sample_rate=8000)  # the lowest rate of songs
 
 
@@ -90,7 +90,7 @@ def test_features_stay_where_they_are_and_what_a_clip_lacks_is_not_there() -> No
 
 
 def test_shares_of_what_is_left_out() -> None:
-    config = ControlConfig(no_accompaniment=0.2, late_accompaniment=0.3, no_feature=0.4, visibility_seconds=(0.8, 0.8))
+    config = ControlConfig(no_accompaniment=0.2, late_accompaniment=0.3, no_features=0.2, no_feature=0.25, visibility_seconds=(0.8, 0.8))
     source, absent, late, silent, total = rows(config, batch_size=50), 0, 0, 0, 0
     for step in range(12):
         batch = source.batch(step, 40)
@@ -135,7 +135,7 @@ def test_a_model_without_controls_gets_none() -> None:
 
 @pytest.mark.parametrize(
     "settings", [{"visibility_seconds": (2.0, -2.0)}, {"no_accompaniment": 0.9, "late_accompaniment": 0.2},
-                 {"no_feature": 1.5}, {"visibility_seconds": (float("nan"), 0.0)}],
+                 {"no_feature": 1.5}, {"no_features": -0.1}, {"visibility_seconds": (float("nan"), 0.0)}],
 )  # fmt: skip
 def test_shares_and_ranges_that_cannot_be_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(LmdmError):
@@ -173,6 +173,17 @@ def test_stems_become_clips_with_the_others_as_accompaniment(folder: Path, monke
     assert all(torch.equal(a.latents, b.latents) for a, b in zip(again, clips, strict=True))
     with pytest.raises(LmdmError, match="other stems or features"):
         encode_songs(CODEC, folder, range(1), seconds=2.0, stems=("bass",))
+
+
+def test_the_whole_song_among_stems_plays_alone(folder: Path) -> None:
+    settings = {"seconds": 2.0, "sources": (LOUD,)}
+    clips = encode_songs(CODEC, folder / "both", range(2), stems=("mix", "bass"), **settings)
+    alone = encode_songs(CODEC, folder / "alone", range(2), **settings)
+    whole = [each for each in clips if each.target is None]
+    assert len(clips) > len(whole) == 2 and all(set(each.controls) == {"sketch_loudness"} for each in whole)
+    assert all(torch.equal(mine.latents, each.latents) for mine, each in zip(whole, alone, strict=True))
+    with pytest.raises(LmdmError, match="trained once, got mix, mix"):
+        encode_songs(CODEC, folder / "twice", range(1), stems=("mix", "mix"), seconds=2.0)
 
 
 def test_the_prompt_of_a_stem_names_no_other() -> None:

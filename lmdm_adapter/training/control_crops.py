@@ -30,20 +30,23 @@ class ControlConfig:
 
     `visibility_seconds` is the range of how much of the accompaniment is known when a block is begun, counted from the
     block's first frame; negative is slack. It is left out with `no_accompaniment`, and comes in within the crop with
-    `late_accompaniment`. Every other control is left out by itself with `no_feature`.
+    `late_accompaniment`. All other controls are left out together with `no_features`, as in play without a sketch, and
+    each by itself with `no_feature`.
     """
 
     visibility_seconds: tuple[float, float] = (-2.0, 2.0)
     no_accompaniment: float = 0.05
     late_accompaniment: float = 0.15
+    no_features: float = 0.1
     no_feature: float = 0.2
 
     def __post_init__(self) -> None:
         low, high = self.visibility_seconds
         if not -60.0 <= low <= high <= 60.0:
             raise LmdmError(f"visibility_seconds is a range within -60 and 60, got {self.visibility_seconds}.")
-        shares = (self.no_accompaniment, self.late_accompaniment, self.no_feature)
-        if min(shares) < 0.0 or self.no_accompaniment + self.late_accompaniment > 1.0 or self.no_feature > 1.0:
+        features = (self.no_features, self.no_feature)
+        shares = (self.no_accompaniment, self.late_accompaniment, *features)
+        if min(shares) < 0.0 or self.no_accompaniment + self.late_accompaniment > 1.0 or max(features) > 1.0:
             raise LmdmError(f"Shares of what is left out lie in [0, 1] and add up to at most 1, got {self}.")
 
 
@@ -110,9 +113,11 @@ class ControlCrops:
         return {**features, **late}, {**features, **aligned}
 
     def _features(self, crop: Crop, draws: np.random.Generator) -> dict[str, Tensor]:
-        """All controls but the accompaniment, made looser, each of them left out now and then."""
+        """All controls but the accompaniment, made looser; now and then none of them, or without some."""
         names = [name for name, _ in self.declared if name not in ACCOMPANIMENT]
         fates = dict(zip(names, draws.random(len(names)), strict=True))
+        if draws.random() < self.config.no_features:
+            return {}
         features = {name: value for name, value in crop.piece.controls.items() if name not in ACCOMPANIMENT}
         for source in self.sources:
             if source.loosen is not None:

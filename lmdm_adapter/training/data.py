@@ -21,7 +21,7 @@ from lmdm_adapter.training.journal import counted
 from lmdm_adapter.training.latent_folder import read_latents
 from lmdm_adapter.training.recordings import Skipped
 from lmdm_adapter.training.song_clips import encode_songs
-from lmdm_adapter.training.song_stems import Target
+from lmdm_adapter.training.song_stems import targets_of
 
 log = logging.getLogger(__name__)
 Sides = tuple[Sequence[Clip], Sequence[Clip]]
@@ -33,7 +33,8 @@ class SongData:
     """Procedural songs, encoded on first use: `folder` holds latents.
 
     `songs` (or None) is where rendered songs are found instead of being rendered again. With `stems`, such as "bass" or
-    "drums+bass", each of them is the music of a clip that the other stems of the song accompany.
+    "drums+bass", each of them is the music of a clip that the other stems of the song accompany; "mix" among them is
+    the whole song, alone.
     """
 
     folder: str
@@ -47,8 +48,7 @@ class SongData:
     def __post_init__(self) -> None:
         require_at_least_one(self, "train_songs", "held_out_songs")
         require_seconds(self, "song_seconds")
-        for name in self.stems:
-            Target(name)
+        targets_of(self.stems)
 
 
 @dataclass(frozen=True)

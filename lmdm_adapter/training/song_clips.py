@@ -25,7 +25,7 @@ from lmdm_adapter.training.configs import write_json
 from lmdm_adapter.training.control_source import ControlSource
 from lmdm_adapter.training.files import replacing
 from lmdm_adapter.training.shards import codec_digest
-from lmdm_adapter.training.song_stems import Target, only
+from lmdm_adapter.training.song_stems import Target, only, targets_of
 from lmdm_adapter.training.songs import FULL_SCALE
 
 MUSIC = "latents"
@@ -35,7 +35,7 @@ MUSIC = "latents"
 class LatentSource:
     """Which codec made the latents of a folder, how long the songs are, and what is the music in them.
 
-    `stems` are the names of targets, or nothing for the whole mix; `features` are frame controls beside the latents,
+    `stems` are the names of targets ("mix" is the whole song), or nothing for the whole mix; `features` are frame controls beside the latents,
     and `sketch` the settings of those that are sketches.
     """
 
@@ -90,15 +90,15 @@ def encode_songs(
 ) -> list[SongClip]:  # fmt: skip
     """The songs of `seeds` as clips; what `folder` does not hold yet is encoded to one fp16 file `c n` per song.
 
-    With `stems` (see `Target`) each song gives a clip for every target that sounds in it, accompanied by its other
-    stems; `sources` add features of the music. Audio of whole songs comes from the folder `songs` where it was
+    With `stems` (see `Target`; "mix" is the whole song) each song gives a clip for every target that sounds in it,
+    accompanied by its other stems; `sources` add features of the music. Audio of whole songs comes from the folder `songs` where it was
     rendered before, else it is rendered and not kept. Raises LmdmError when the folder holds latents of another codec,
     other stems or features, or of songs of another length, or a corrupt file.
     """
     features = tuple(control for source in sources for control in source.controls)
     sketch = next((json.dumps(one.sketch.to_json()) for one in sources if one.sketch is not None), None)
     source = LatentSource(codec_digest(codec), seconds, codec.frame_rate_hz, tuple(stems), features, sketch)
-    targets: list[Target | None] = [Target(name) for name in stems] or [None]
+    targets = targets_of(stems)
     _claim(folder, source)
     clips = []
     for done, seed in enumerate(seeds, start=1):
@@ -172,6 +172,7 @@ def _clips(
     for target in targets:
         prefix = "" if target is None else f"{target.name}/"
         own = {name.removeprefix(prefix): values for name, values in held.items() if name.startswith(prefix)}
+        own = {name: values for name, values in own.items() if "/" not in name}
         if own:
             clips.append(SongClip(seed, own.pop(MUSIC), source, target, own))
     return clips

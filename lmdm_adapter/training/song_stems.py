@@ -9,6 +9,10 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.music import STEM_NAMES, Song
 
 
+WHOLE = "mix"
+"""The music is the whole song, which nobody accompanies: a model that jams learns to play alone beside it."""
+
+
 @dataclass(frozen=True)
 class Target:
     """Stems that are the music, written with plus signs: "bass", "drums+bass"; the others accompany them.
@@ -38,6 +42,16 @@ class Target:
     def sounds_in(self, song: Song) -> bool:
         """Whether the song has notes both in the music and in its accompaniment."""
         return all(any(song.stems[name].notes for name in names) for names in (self.stems, self.others))
+
+
+def targets_of(names: Sequence[str]) -> list[Target | None]:
+    """The targets of these names, None for "mix" and for no names at all: the whole song.
+
+    Raises LmdmError as `Target` does, and for a name that is given twice.
+    """
+    if len(set(names)) < len(names):
+        raise LmdmError(f"Every part is trained once, got {', '.join(names)}.")
+    return [None if name == WHOLE else Target(name) for name in names] or [None]
 
 
 def only(song: Song, stems: Sequence[str]) -> Song:

@@ -53,7 +53,11 @@ class RawEars:
     """Instead of a sketch, the sound itself: each frame's loudness has a channel for each of its samples."""
 
     def __init__(self, frame_samples: int = FRAME) -> None:
-        self._frame, self._waiting = frame_samples, np.zeros((0, 2), np.float32)
+        self._frame, self._waiting, self.past_frames = frame_samples, np.zeros((0, 2), np.float32), 0
+
+    def fresh(self) -> RawEars:
+        """As they were at first."""
+        return RawEars(self._frame)
 
     def push(self, samples: np.ndarray) -> Sketch:
         """The frames that are whole by now."""

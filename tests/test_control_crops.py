@@ -90,7 +90,9 @@ def test_features_stay_where_they_are_and_what_a_clip_lacks_is_not_there() -> No
 
 
 def test_shares_of_what_is_left_out() -> None:
-    config = ControlConfig(no_accompaniment=0.2, late_accompaniment=0.3, no_features=0.2, no_feature=0.25, visibility_seconds=(0.8, 0.8))
+    config = ControlConfig(
+        no_accompaniment=0.2, late_accompaniment=0.3, no_features=0.2, no_feature=0.25, visibility_seconds=(0.8, 0.8)
+    )
     source, absent, late, silent, total = rows(config, batch_size=50), 0, 0, 0, 0
     for step in range(12):
         batch = source.batch(step, 40)

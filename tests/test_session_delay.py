@@ -50,6 +50,54 @@ def test_the_device_is_counted() -> None:
     assert np.array_equal(out, late(heard, DELAY))
 
 
+@pytest.mark.parametrize("chunk", [500, 37])
+@pytest.mark.parametrize("seconds", [1523 / RATE, 4001 / RATE])
+def test_a_delay_that_is_turned_counts_from_the_next_border_and_to_the_sample(seconds: float, chunk: int) -> None:
+    heard, engine = sound(), engine_of()
+    engine.turn("answer_seconds", seconds, at=5000)
+    engine.turn("answer_seconds", None, at=9000)
+    out, block = performed(engine, heard, chunk=chunk, hear_chunk=29), 6 * FRAME
+    first, last = (-(-at // block) * block for at in (5000, 9000))
+    plain, turned = late(heard, DELAY), late(heard, round(seconds * RATE))
+    assert np.array_equal(out, np.concatenate([plain[:first], turned[first:last], plain[last:]]))
+    told = [note for note in engine.noted() if note["kind"] == "event"]
+    assert [(one["stamp"], one["effect"]) for one in told] == [(5000, first), (9000, last)]
+
+
+def test_a_delay_that_is_turned_while_frozen_waits_for_the_end_of_the_freeze() -> None:
+    heard, held, engine = sound(24_000), engine_of({"freeze": False}), engine_of({"freeze": False})
+    for each in (held, engine):
+        each.turn("freeze", True, at=8000)
+        each.turn("freeze", False, at=16_000)
+    engine.turn("answer_seconds", 4001 / RATE, at=12_000)
+    end = -(-16_000 // (6 * FRAME)) * 6 * FRAME
+    out = performed(engine, heard, chunk=50)
+    assert np.array_equal(out[:end], performed(held, heard, chunk=50)[:end])
+    assert np.array_equal(out[end:], late(heard, 4001)[end:])
+
+
+def test_a_turned_delay_that_is_too_short_is_told_and_leaves_the_music_alone() -> None:
+    heard, engine = sound(6000), engine_of()
+    engine.turn("answer_seconds", 0.05, at=2000)
+    assert np.array_equal(performed(engine, heard, chunk=50), late(heard, DELAY))
+    refused = [note for note in engine.noted() if note["kind"] == "refused"]
+    assert len(refused) == 1 and "the shortest that works is" in refused[0]["why"]
+    assert engine.performer.values["answer_seconds"] is None
+
+
+def test_a_turned_delay_sketches_as_a_session_that_began_with_it() -> None:
+    """With real ears, whose windows reach back, every frame is that of the other session, to the bit."""
+    heard = sound(30 * FRAME, seed=3)
+    turned, begun = DelayMode(CONFIG, delay_samples=9 * FRAME + 5), DelayMode(CONFIG, delay_samples=13 * FRAME + 2)
+    for mode in (turned, begun):
+        mode.hear(heard)
+    turned.turn("answer_seconds", (13 * FRAME + 2) / CONFIG.sample_rate)
+    for first in (18, 24):
+        ours, theirs = (mode.frame_controls(first, 6) for mode in (turned, begun))
+        assert ours.keys() == theirs.keys() and any(values.any() for values in theirs.values())
+        assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
 def test_feedback_is_heard_again_and_begins_at_its_sample() -> None:
     heard, engine = sound(), engine_of({"feedback": 0.5})
     expected = np.zeros_like(heard)

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from lmdm_adapter.audio import Audio
-from lmdm_adapter.controls.sketch import Sketch, SketchConfig, push, start
+from lmdm_adapter.controls.sketch import Sketch, SketchConfig, past_frames, push, start
 
 
 class Ears(Protocol):
@@ -15,6 +15,15 @@ class Ears(Protocol):
 
     def push(self, samples: np.ndarray) -> Sketch:
         """The frames that the next samples, `s ch`, settle; none perhaps. The first ever is frame 0."""
+        ...
+
+    @property
+    def past_frames(self) -> int:
+        """How many frames before a frame its sketch depends on."""
+        ...
+
+    def fresh(self) -> Ears:
+        """Ears like these that have heard nothing yet."""
         ...
 
 
@@ -28,3 +37,12 @@ class SketchEars:
         """The frames that `samples`, `s ch` at the config's rate, settle."""
         sketch, self._state = push(self._config, self._state, Audio(samples.T, self._config.sample_rate))
         return sketch
+
+    @property
+    def past_frames(self) -> int:
+        """The reach of the longest window."""
+        return past_frames(self._config)
+
+    def fresh(self) -> SketchEars:
+        """The same settings, from silence on."""
+        return SketchEars(self._config)

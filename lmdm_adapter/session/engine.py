@@ -214,7 +214,11 @@ class Engine:
         while (turn := self.events.due("model", math.floor(border))) is not None:
             if turn.name in TEMPO_NAMES and not self._turn_tempo(turn):
                 continue
-            self.performer.turn(turn.name, turn.value)
+            try:
+                self.performer.turn(turn.name, turn.value)
+            except LmdmError as error:
+                self._refuse(turn.name, error)
+                continue
             self.notes.append({**turn.record(math.floor(border)), "frame": self.pacing.border_frame})
 
     def _turn_tempo(self, turn: Turn) -> bool:
@@ -225,10 +229,13 @@ class Engine:
         try:
             self.pacing.turn({**self.performer.values, turn.name: turn.value}, beat_frame=beat_frame)
         except LmdmError as error:
-            self.notes.append({"kind": "refused", "what": turn.name, "why": str(error)})
+            self._refuse(turn.name, error)
             return False
         self._follow_loop()
         return True
+
+    def _refuse(self, what: str, why: LmdmError) -> None:
+        self.notes.append({"kind": "refused", "what": what, "why": str(why)})
 
     def _listen(self) -> None:
         samples = None if self.input is None else self.input.drained(played_samples=self.player.sample)

@@ -42,6 +42,4 @@ def mode_named(
         return SketchMode.following(config, facts, plan, device_samples=device_samples)
     if delay_seconds is None:
         raise LmdmError("The mode delay needs a delay: give its length in beats and the tempo.")
-    return DelayMode.of(
-        config, facts, plan, delay_seconds=delay_seconds, bpm=bpm, device_samples=device_samples
-    )
+    return DelayMode.of(config, facts, plan, delay_seconds=delay_seconds, bpm=bpm, device_samples=device_samples)

@@ -30,7 +30,7 @@ class Mode(Protocol):
         ...
 
     def turn(self, name: str, value: Any) -> None:
-        """A model parameter changed; it counts from the next block on."""
+        """A model parameter changed; it counts from the next block on. Raises LmdmError for a value it cannot play."""
         ...
 
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:

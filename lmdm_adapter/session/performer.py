@@ -82,10 +82,10 @@ class Performer:
         return int(self.values["steps"])
 
     def turn(self, name: str, value: Any) -> None:
-        """Set one model parameter; it counts from the next cue on."""
+        """Set one model parameter; it counts from the next cue on. Raises LmdmError for one that the mode refuses."""
+        self._mode.turn(name, value)
         self._told_anew |= name in TOLD and value != self.values[name]
         self.values[name] = value
-        self._mode.turn(name, value)
 
     def cue(self, *, first_frame: int, clock_frame: int, frames: int, steps: int, heard_samples: int) -> Cue:
         """The next block's cue; what acts once has acted with it."""

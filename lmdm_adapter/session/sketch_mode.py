@@ -38,11 +38,18 @@ class SketchFollower:
             )
         self.config, self.late_samples, self.device_samples = config, late_samples, device_samples
         self.loop_frames, self.without, self.ears = loop_frames, tuple(without), ears
-        kept = KEPT_FRAMES + loop_frames + late_samples // config.frame_samples + longest_block_frames
-        self.line = SketchLine(widest_frames=config.widest_frames, kept_frames=kept)
+        self._longest_block_frames = longest_block_frames
+        self.line = self.line_from(0)
         self._gain, self._tightness, self._freeze = 1.0, 1.0, False
         if ears is not None and late_samples > device_samples:
             self.hear(np.zeros((late_samples - device_samples, 1), np.float32))  # what was before the session
+
+    def line_from(self, first_frame: int) -> SketchLine:
+        """An empty line that begins at `first_frame`, with room for what these lengths need."""
+        frames = self.loop_frames + self.late_samples // self.config.frame_samples + self._longest_block_frames
+        return SketchLine(
+            widest_frames=self.config.widest_frames, kept_frames=KEPT_FRAMES + frames, first_frame=first_frame
+        )  # fmt: skip
 
     def hear(self, samples: np.ndarray) -> None:
         """The next samples of the live input, `s ch`; without ears there is nothing to hear with."""

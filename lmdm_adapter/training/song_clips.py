@@ -35,8 +35,8 @@ MUSIC = "latents"
 class LatentSource:
     """Which codec made the latents of a folder, how long the songs are, and what is the music in them.
 
-    `stems` are the names of targets ("mix" is the whole song), or nothing for the whole mix; `features` are frame controls beside the latents,
-    and `sketch` the settings of those that are sketches.
+    `stems` are the names of targets ("mix" is the whole song), or nothing for the whole mix; `features` are frame
+    controls beside the latents, and `sketch` the settings of those that are sketches.
     """
 
     codec_digest: str
@@ -91,9 +91,9 @@ def encode_songs(
     """The songs of `seeds` as clips; what `folder` does not hold yet is encoded to one fp16 file `c n` per song.
 
     With `stems` (see `Target`; "mix" is the whole song) each song gives a clip for every target that sounds in it,
-    accompanied by its other stems; `sources` add features of the music. Audio of whole songs comes from the folder `songs` where it was
-    rendered before, else it is rendered and not kept. Raises LmdmError when the folder holds latents of another codec,
-    other stems or features, or of songs of another length, or a corrupt file.
+    accompanied by its other stems; `sources` add features of the music. Audio of whole songs comes from the folder
+    `songs` where it was rendered before, else it is rendered and not kept. Raises LmdmError when the folder holds latents
+    of another codec, other stems or features, or of songs of another length, or a corrupt file.
     """
     features = tuple(control for source in sources for control in source.controls)
     sketch = next((json.dumps(one.sketch.to_json()) for one in sources if one.sketch is not None), None)

@@ -100,6 +100,11 @@ def _past_samples(config: SketchConfig) -> int:
     return max(EXTRACTORS[feature].reach(config)[0] for feature in config.features)
 
 
+def past_frames(config: SketchConfig) -> int:
+    """How many frames before a frame, at most, its value depends on."""
+    return -(-_past_samples(config) // config.frame_samples)
+
+
 def _kept_samples(config: SketchConfig) -> int:
     """What a stream keeps between frames: the past of the frame that the next one will settle, and what came since."""
     return _past_samples(config) + config.delay_frames * config.frame_samples

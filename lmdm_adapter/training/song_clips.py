@@ -92,8 +92,8 @@ def encode_songs(
 
     With `stems` (see `Target`; "mix" is the whole song) each song gives a clip for every target that sounds in it,
     accompanied by its other stems; `sources` add features of the music. Audio of whole songs comes from the folder
-    `songs` where it was rendered before, else it is rendered and not kept. Raises LmdmError when the folder holds latents
-    of another codec, other stems or features, or of songs of another length, or a corrupt file.
+    `songs` where it was rendered before, else it is rendered and not kept. Raises LmdmError when the folder holds
+    latents of another codec, other stems or features, or of songs of another length, or a corrupt file.
     """
     features = tuple(control for source in sources for control in source.controls)
     sketch = next((json.dumps(one.sketch.to_json()) for one in sources if one.sketch is not None), None)

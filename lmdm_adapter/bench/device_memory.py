@@ -1,6 +1,6 @@
 """The memory of a GPU that playing a shape takes, worked out without one.
 
-The code that plays is run on torch's device `meta`, whose tensors have sizes and no values, and the tensors that live at
+The code that plays runs on torch's device `meta`, whose tensors have sizes and no values, and the tensors that live at
 one time are counted. Attention counts with its whole matrix of scores; fused kernels take less. What kernels take for
 themselves, and what a driver and its libraries take, is no tensor: it is assumed (`ASSUMED_BYTES`).
 """
@@ -36,7 +36,7 @@ FP32_BYTES = 4
 
 @dataclass(frozen=True)
 class DeviceBudget:
-    """Bytes on a GPU: `kept` all the time by part, `peaks` of one stage at a time, and what is `assumed` beside them."""
+    """Bytes on a GPU: `kept` all the time by part, `peaks` of one stage at a time, what is `assumed` beside them."""
 
     block_frames: int
     context_frames: int

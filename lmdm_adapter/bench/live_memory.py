@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class _LiveStorages(TorchDispatchMode):
-    """Bytes of the storages that were made inside on `device` (None: anywhere) and live, and the most there ever were."""
+    """Bytes of storages that were made inside on `device` (None: anywhere) and live, and the most there ever were."""
 
     def __init__(self, device: torch.device | None) -> None:
         super().__init__()

@@ -11,7 +11,6 @@ from lmdm_adapter.network.oobleck import OobleckConfig
 from lmdm_adapter.section import context_controls
 from lmdm_adapter.spec import BlockSpec
 
-
 T5_BASE_PARAMETERS = 109_628_544
 
 

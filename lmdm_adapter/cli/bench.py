@@ -61,8 +61,8 @@ def bench(
     import torch
 
     from lmdm_adapter.bench.run import BenchPlan
-    from lmdm_adapter.cli.bench_dry import dry_bench
     from lmdm_adapter.bench.run import bench as run_bench
+    from lmdm_adapter.cli.bench_dry import dry_bench
     from lmdm_adapter.cli.models import parse_device
     from lmdm_adapter.cli.screen import counting
     from lmdm_adapter.io.atomic import require_writable, write_json

@@ -59,7 +59,7 @@ def _show(shape: str, budgets: Sequence[DeviceBudget]) -> None:
         ("in all", *(_mib(one.total_bytes) for one in budgets)),
     ]
     table(f"{shape} on a GPU, network in {first.dtype}, guidance {first.guidance:g}", heads, rows)
-    say("of the stages only the dearest counts, as they run in turn; how tensors are counted is in docs/results/speed.md")
+    say("of the stages, which run in turn, the dearest counts; docs/results/speed.md tells how it was counted")
     for one in budgets:
         fits = "fits into" if one.total_bytes <= TARGET_BYTES else "does not fit into"
         say(

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from lmdm_adapter.cli import live_session
 from lmdm_adapter.cli.live_view import View, level_bar, panel
-from lmdm_adapter.io import sound_device
+from lmdm_adapter.io import reopening, sound_device
 from lmdm_adapter.session.budget import Budget
 from lmdm_adapter.session.parameters import PARAMETERS
 from lmdm_adapter.session.session_log import read_log
@@ -91,11 +92,47 @@ def test_a_device_that_is_unplugged_ends_it_and_the_recording_is_whole(
 ) -> None:
     library.unplugged_after_chunks = 40
     take = tmp_path / "take"
-    said = sentence("live", "--model", model, "--lead", 0.1, "--record", take, "--steps", 1)
+    said = sentence("live", "--model", model, "--lead", 0.1, "--record", take, "--steps", 1, "--reopen-seconds", 0)
     assert "The sound device 'Built-in Speakers' is gone after" in said and "is whole until then" in said
     log = read_log(take / "log.jsonl")
     assert log.of("end")[0]["sample"] == 40 * 64
     assert soundfile.info(take / "played.wav").frames == 40 * 64
+
+
+def test_a_device_that_comes_back_plays_on(
+    model: Path, library: FakeSound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session stood still meanwhile: what was recorded has no hole, and the log and the report know the gap."""
+    monkeypatch.setattr(reopening, "RETRY_SECONDS", 0.1)
+    library.unplugged_after_chunks, library.back_after_scans = 40, 3
+    take, report = tmp_path / "take", tmp_path / "report.json"
+    line = done("live", "--model", model, "--lead", 0.1, "--record", take, "--steps", 1, "--minutes", 0.03, "--json",
+                report)  # fmt: skip
+    assert "(gaps: 1)" in line
+    values = json.loads(report.read_text())
+    lost, back = read_log(take / "log.jsonl").of("device")
+    assert (lost["what"], back["what"]) == ("lost", "back") and lost["sample"] == back["sample"] == 40 * 64
+    assert values["device_gaps"] == 1 and values["gap_seconds"] == back["gap_seconds"] > 0.2
+    first, second = library.streams
+    assert first.closed and second.settings["device"] == first.settings["device"]
+    played, _ = soundfile.read(take / "played.wav", dtype="float32", always_2d=True)
+    assert np.array_equal(np.concatenate(first.played), np.repeat(played[: 40 * 64], 2, axis=1))
+    again = np.concatenate(second.played)[:, 0]
+    rest = played[40 * 64 : 40 * 64 + len(again), 0]
+    fade = SAMPLE_RATE // 2
+    assert np.abs(again[:8]).max() < 0.05 * np.abs(rest[:8]).max(), "it fades in"
+    assert np.array_equal(again[fade : len(rest)], rest[fade:]) and rest[fade:].any(), "and goes on to the bit"
+
+
+def test_a_device_that_stays_away_ends_it_after_the_time(
+    model: Path, library: FakeSound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reopening, "RETRY_SECONDS", 0.1)
+    library.unplugged_after_chunks, library.back_after_scans = 10, 10_000
+    began = time.monotonic()
+    said = sentence("live", "--model", model, "--lead", 0.1, "--steps", 1, "--reopen-seconds", 0.5)
+    assert "The sound device 'Built-in Speakers' is gone after" in said and "its stream ended; connect it" in said
+    assert library.scans is not None and library.scans > 2 and time.monotonic() - began > 0.5
 
 
 def test_a_full_disk_is_told_and_the_music_goes_on(
@@ -139,6 +176,7 @@ def test_devices_are_listed(library: FakeSound) -> None:
         (["--latency", -1], "--latency must lie between 0 and 10 s"),
         (["--lead", 0], "--lead must lie between 0.05 and 30 s"),
         (["--minutes", 0], "--minutes must be positive"),
+        (["--reopen-seconds", -1], "--reopen-seconds must lie between 0 and 3600, got -1"),
         (["--beats", 4], "--beats is a positive number of beats with a --bpm"),
         (["--midi-learn", "mix"], "give --midi-in"),
         (["--midi-in", "x", "--midi-learn", "prompt"], "prompt cannot be turned by a MIDI knob"),

@@ -22,6 +22,7 @@ from lmdm_adapter.cli.live_options import (
     OutputOption,
     PromptArgument,
     RecordOption,
+    ReopenOption,
     StepsOption,
 )
 from lmdm_adapter.cli.options import (
@@ -46,6 +47,7 @@ def live(
     block_frames: BlockFramesOption = None,
     latency: LatencyOption = None,
     lead: LeadOption = 1.0,
+    reopen_seconds: ReopenOption = 30.0,
     bpm: BpmOption = None,
     beats: BeatsOption = None,
     osc_port: OscPortOption = None,
@@ -79,8 +81,8 @@ def live(
         return
     request = LiveRequest(
         prompt=prompt, model=model, mode=mode.value, source=input, output=output, block_frames=block_frames,
-        latency_seconds=latency, lead_seconds=lead, bpm=bpm, beats=beats, osc_port=osc_port, osc_host=osc_host,
-        midi_in=midi_in, midi_map=midi_map, midi_learn=tuple(midi_learn or ()), record=record, minutes=minutes,
+        latency_seconds=latency, lead_seconds=lead, reopen_seconds=reopen_seconds, bpm=bpm, beats=beats,
+        osc_port=osc_port, osc_host=osc_host, midi_in=midi_in, midi_map=midi_map, midi_learn=tuple(midi_learn or ()), record=record, minutes=minutes,
         steps=steps, guidance=guidance, seed=seed, json=json, device=device, dtype=dtype.value, threads=threads,
     )  # fmt: skip
     report = play_live(request, notice=say)

@@ -23,6 +23,8 @@ class LiveReport:
     held_seconds: float
     device_underflows: int
     device_overflows: int
+    device_gaps: int
+    gap_seconds: float
     governor_decisions: int
     turned: int
     refused: int
@@ -34,9 +36,10 @@ class LiveReport:
     def line(self) -> str:
         """One line for people."""
         factor = self.figures.get("real_time_factor_median", 0.0)
+        gaps = f" It was gone {self.gap_seconds:.1f} s (gaps: {self.device_gaps})." if self.device_gaps else ""
         return (
             f"Played {self.played_seconds:.1f} s on {self.device}: real-time factor {factor:.2f}, "
-            f"{self.holds} underruns ({self.held_seconds:.1f} s held), {self.device_underflows} of the device."
+            f"{self.holds} underruns ({self.held_seconds:.1f} s held), {self.device_underflows} of the device.{gaps}"
         )
 
     def to_json(self) -> dict[str, Any]:

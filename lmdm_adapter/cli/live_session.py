@@ -26,6 +26,7 @@ from lmdm_adapter.io.midi_hand import MidiHand
 from lmdm_adapter.io.midi_map import MidiMap, read_map
 from lmdm_adapter.io.osc import OscServer, require_free_port
 from lmdm_adapter.io.osc_routes import Routes
+from lmdm_adapter.io.reopening import Reopening
 from lmdm_adapter.io.sound_device import SoundDevice
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.maker import facts_of
@@ -47,6 +48,7 @@ class Desk:
     session: ThreadedSession
     watch: Watch
     board: Board
+    reopening: Reopening
     osc: OscServer | None = None
     midi: MidiHand | None = None
 
@@ -112,7 +114,9 @@ def _opened(
     session = stack.enter_context(ThreadedSession(engine, write=watch.write))
     device = stack.enter_context(SoundDevice(engine, plan, library))
     begun = {**engine.performer.values, **engine.mixer.start_values}
-    desk = Desk(request, engine, device, session, watch, Board(engine, values=begun, seconds_now=device.seconds_now))
+    board = Board(engine, values=begun, seconds_now=device.seconds_now)
+    reopening = Reopening(device, library, seconds=request.reopen_seconds, announce=engine.notes.append)
+    desk = Desk(request, engine, device, session, watch, board, reopening)
     _open_doors(desk, mapping, stack, notice)
     return desk
 
@@ -151,12 +155,12 @@ def _watched(desk: Desk) -> None:
 
 
 def _require_device(desk: Desk) -> None:
-    if (reason := desk.device.lost) is not None:
+    if not desk.reopening.plays_or_waits():
         kept = "" if desk.request.record is None else f" The recording in {desk.request.record} is whole until then."
         played = desk.engine.player.sample / desk.engine.facts.sample_rate
         raise LmdmError(
-            f"The sound device {desk.device.name} is gone after {played:.1f} s: {reason}; connect it and start "
-            f"again.{kept}"
+            f"The sound device {desk.device.name} is gone after {played:.1f} s: {desk.reopening.reason}; connect it "
+            f"and start again.{kept}"
         )
 
 
@@ -166,7 +170,7 @@ def view_of(desk: Desk) -> View:
     rate = engine.facts.sample_rate
     return View(
         title=f"lmdm live · {engine.mode.name} · {desk.request.model} · {device.name}",
-        seconds=engine.player.sample / rate, doing=engine.player.doing, output_db=device.output_meter.levels_db(),
+        seconds=engine.player.sample / rate, doing=_doing(desk), output_db=device.output_meter.levels_db(),
         source_db=device.input_meter.levels_db() if device.plan.source is not None else (),
         real_time_factor=watch.real_time_factor, ready_seconds=engine.ready_seconds,
         lead_seconds=engine.governed.lead_seconds, holds=engine.player.holds,
@@ -175,6 +179,11 @@ def view_of(desk: Desk) -> View:
         budget=engine.budget(device_seconds=device.latency_seconds, compute_seconds=watch.compute_seconds),
         beat=engine.beat, doors=_doors(desk), last=watch.last,
     )  # fmt: skip
+
+
+def _doing(desk: Desk) -> str:
+    left = desk.reopening.left_seconds
+    return desk.engine.player.doing if left is None else f"no device; it may come back within {left:.0f} s"
 
 
 def _doors(desk: Desk) -> str:
@@ -195,7 +204,8 @@ def _report(desk: Desk, start_rss: int | None) -> LiveReport:
         model=desk.request.model, device=device.name, device_rate=device.plan.sample_rate, sample_rate=rate,
         played_seconds=engine.player.sample / rate, blocks=engine.blocks, holds=engine.player.holds,
         held_seconds=engine.player.held_samples / rate, device_underflows=device.underflows,
-        device_overflows=device.overflows, governor_decisions=watch.kinds["governor"], turned=desk.board.turned,
+        device_overflows=device.overflows, device_gaps=desk.reopening.gaps,
+        gap_seconds=desk.reopening.gap_seconds, governor_decisions=watch.kinds["governor"], turned=desk.board.turned,
         refused=desk.board.refused, figures=watch.figures(), budget=budget.to_json(), start_rss_mib=mib(start_rss),
         end_rss_mib=mib(rss_bytes()),
     )  # fmt: skip

@@ -84,6 +84,9 @@ class Watch:
             self.last = f"{record['what']}: {record['before']:g} to {record['after']:g}, {record['why']}"
         elif kind in ("refused", "failure"):
             self.last = str(record["why"])
+        elif kind == "device":
+            gone = record["what"] == "lost"
+            self.last = f"the device is gone: {record['why']}" if gone else f"back after {record['gap_seconds']:.1f} s"
         elif kind == "input":
             self.last = f"input: {record['what']}"
         elif kind == "hold":

@@ -21,11 +21,12 @@ from lmdm_adapter.cli import live_session
 from lmdm_adapter.cli.live_view import View, level_bar, panel
 from lmdm_adapter.io import reopening, sound_device
 from lmdm_adapter.session.budget import Budget
+from lmdm_adapter.session.modes import StreamMode
 from lmdm_adapter.session.parameters import PARAMETERS
 from lmdm_adapter.session.session_log import read_log
 from tests.cli import done, lmdm, save_live, sentence
 from tests.models import SAMPLE_RATE, tiny_live
-from tests.sound_library import LAPTOP, FakeSound, waited
+from tests.sound_library import LAPTOP, Cable, FakeSound, waited
 
 pytest.importorskip("pythonosc")
 pytest.importorskip("mido")
@@ -158,6 +159,39 @@ def test_the_input_is_heard_dry(model: Path, library: FakeSound, tmp_path: Path)
     assert {"input.wav", "dry.wav"} <= {path.name for path in (tmp_path / "take").iterdir()}
 
 
+def test_a_calibration_tells_the_round_trip_and_the_option_that_uses_it(
+    model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cable = Cable(LAPTOP, rates=(SAMPLE_RATE,), chunk_samples=SAMPLE_RATE // 10, chunk_seconds=0.0, delay_samples=333)
+    monkeypatch.setitem(sys.modules, "sounddevice", cable)  # type: ignore[arg-type]
+    said = done("live", "--model", model, "--calibrate", "--json", tmp_path / "trip.json")
+    milliseconds = 1000.0 * 333 / SAMPLE_RATE
+    assert f"Round trip {milliseconds:.3f} ms (333 samples at {SAMPLE_RATE} Hz); the device claims 30.0 ms" in said
+    assert f"--round-trip-ms {milliseconds:.3f}" in said and "5 of 5 pings agree" in said
+    assert json.loads((tmp_path / "trip.json").read_text())["samples"] == 333
+    assert all(stream.closed for stream in cable.streams)
+
+
+@pytest.mark.parametrize("given", [None, 125.0])
+def test_a_measured_round_trip_takes_the_place_of_the_devices_claim(
+    given: float | None, model: Path, library: FakeSound, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[int] = []
+
+    def mode(name: str, *parts: Any, device_samples: int, **rest: Any) -> StreamMode:
+        asked.append(device_samples)
+        return StreamMode()
+
+    monkeypatch.setattr(live_session, "mode_named", mode)
+    options = () if given is None else ("--round-trip-ms", given)
+    done("live", "--model", model, "--mode", "jam", "--lead", 0.1, "--minutes", 0.002, "--steps", 1, *options, "--json",
+         tmp_path / "report.json")  # fmt: skip
+    seconds = 0.03 if given is None else 0.125
+    assert asked == [round(seconds * SAMPLE_RATE)]
+    budget = json.loads((tmp_path / "report.json").read_text())["budget"]
+    assert budget["parts_seconds"]["device"] == pytest.approx(seconds)
+
+
 def test_devices_are_listed(library: FakeSound) -> None:
     text = done("live", "--list-devices")
     assert all(one["name"].split()[0] in text for one in LAPTOP) and "44100" in text
@@ -176,6 +210,8 @@ def test_devices_are_listed(library: FakeSound) -> None:
         (["--latency", -1], "--latency must lie between 0 and 10 s"),
         (["--lead", 0], "--lead must lie between 0.05 and 30 s"),
         (["--minutes", 0], "--minutes must be positive"),
+        (["--round-trip-ms", 20], "--round-trip-ms is for the modes that listen: sketch, jam, delay; not stream"),
+        (["--mode", "jam", "--round-trip-ms", 3000], "--round-trip-ms must lie between 0 and 2000, got 3000"),
         (["--reopen-seconds", -1], "--reopen-seconds must lie between 0 and 3600, got -1"),
         (["--beats", 4], "--beats is a positive number of beats with a --bpm"),
         (["--midi-learn", "mix"], "give --midi-in"),

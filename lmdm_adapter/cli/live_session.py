@@ -28,6 +28,7 @@ from lmdm_adapter.io.osc import OscServer, require_free_port
 from lmdm_adapter.io.osc_routes import Routes
 from lmdm_adapter.io.reopening import Reopening
 from lmdm_adapter.io.sound_device import SoundDevice
+from lmdm_adapter.session.budget import Budget
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.maker import facts_of
 from lmdm_adapter.session.mode_choice import HEARING, mode_named
@@ -62,7 +63,7 @@ def play_live(request: LiveRequest, *, notice: Callable[[str], None] = lambda li
         require_free_port(request.osc_port, host=request.osc_host)
     mapping = MidiMap() if request.midi_map is None else read_map(request.midi_map)
     library = sound_library()
-    output, source = _ports(request, library)
+    output, source = chosen_ports(request, library)
     live = open_model(request.model, device=request.device, dtype=request.dtype, threads=request.threads)
     start_rss = rss_bytes()
     with ExitStack() as stack:
@@ -76,8 +77,8 @@ def play_live(request: LiveRequest, *, notice: Callable[[str], None] = lambda li
     return report
 
 
-def _ports(request: LiveRequest, library: Any) -> tuple[SoundPort, SoundPort | None]:
-    """The devices: an input where one was named, or the mode listens."""
+def chosen_ports(request: LiveRequest, library: Any) -> tuple[SoundPort, SoundPort | None]:
+    """The devices: an input where one was named, or the mode listens. Raises LmdmError for one that is not there."""
     ports = sound_ports(library)
     output = chosen(ports, request.output, "output", default=default_index(library, "output"))
     if request.source is None and request.mode not in HEARING:
@@ -101,7 +102,7 @@ def _opened(
         recorder = Recorder(request.record, facts, with_input=source is not None)
     mode = mode_named(
         request.mode, live, facts, request.session_plan(), delay_seconds=request.delay_seconds, bpm=request.bpm,
-        device_samples=round(plan.expected_seconds * facts.sample_rate),
+        device_samples=round(_round_trip_seconds(request, plan.expected_seconds) * facts.sample_rate),
     )  # fmt: skip
     engine = Engine(
         live, facts, mode, state=live.start(seed=request.seed), plan=request.session_plan(),
@@ -119,6 +120,17 @@ def _opened(
     desk = Desk(request, engine, device, session, watch, board, reopening)
     _open_doors(desk, mapping, stack, notice)
     return desk
+
+
+def _round_trip_seconds(request: LiveRequest, claimed_seconds: float) -> float:
+    """From the input's socket to the output's: as it was measured, or as the device claims."""
+    return claimed_seconds if request.round_trip_ms is None else request.round_trip_ms / 1000.0
+
+
+def _budget(desk: Desk) -> Budget:
+    """The latency as it is now, part by part."""
+    seconds = _round_trip_seconds(desk.request, desk.device.claimed_seconds) + desk.device.held_seconds
+    return desk.engine.budget(device_seconds=seconds, compute_seconds=desk.watch.compute_seconds)
 
 
 def _open_doors(desk: Desk, mapping: MidiMap, stack: ExitStack, notice: Callable[[str], None]) -> None:
@@ -176,7 +188,7 @@ def view_of(desk: Desk) -> View:
         lead_seconds=engine.governed.lead_seconds, holds=engine.player.holds,
         held_seconds=engine.player.held_samples / rate, device_misses=device.underflows + device.overflows,
         steps=engine.governed.steps, values={one.name: desk.board.value(one.name) for one in PARAMETERS},
-        budget=engine.budget(device_seconds=device.latency_seconds, compute_seconds=watch.compute_seconds),
+        budget=_budget(desk),
         beat=engine.beat, doors=_doors(desk), last=watch.last,
     )  # fmt: skip
 
@@ -199,13 +211,12 @@ def _doors(desk: Desk) -> str:
 def _report(desk: Desk, start_rss: int | None) -> LiveReport:
     engine, device, watch = desk.engine, desk.device, desk.watch
     rate = engine.facts.sample_rate
-    budget = engine.budget(device_seconds=device.latency_seconds, compute_seconds=watch.compute_seconds)
     return LiveReport(
         model=desk.request.model, device=device.name, device_rate=device.plan.sample_rate, sample_rate=rate,
         played_seconds=engine.player.sample / rate, blocks=engine.blocks, holds=engine.player.holds,
         held_seconds=engine.player.held_samples / rate, device_underflows=device.underflows,
         device_overflows=device.overflows, device_gaps=desk.reopening.gaps,
         gap_seconds=desk.reopening.gap_seconds, governor_decisions=watch.kinds["governor"], turned=desk.board.turned,
-        refused=desk.board.refused, figures=watch.figures(), budget=budget.to_json(), start_rss_mib=mib(start_rss),
+        refused=desk.board.refused, figures=watch.figures(), budget=_budget(desk).to_json(), start_rss_mib=mib(start_rss),
         end_rss_mib=mib(rss_bytes()),
     )  # fmt: skip

@@ -81,8 +81,17 @@ class SoundDevice:
     @property
     def latency_seconds(self) -> float:
         """From the input's socket to the output's, as the device says, and what resampling holds."""
-        latency = 0.0 if self._stream is None else self._stream.latency
-        return float(np.sum(latency)) + self._outlet.held_seconds
+        return self.claimed_seconds + self.held_seconds
+
+    @property
+    def claimed_seconds(self) -> float:
+        """The round trip, or without an input the way out, as the device says."""
+        return 0.0 if self._stream is None else float(np.sum(self._stream.latency))
+
+    @property
+    def held_seconds(self) -> float:
+        """What resampling holds."""
+        return self._outlet.held_seconds
 
     @property
     def sample(self) -> int:

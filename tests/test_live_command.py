@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from lmdm_adapter.cli import live_session
+from lmdm_adapter.cli import live_session, live_watch
 from lmdm_adapter.cli.live_view import View, level_bar, panel
 from lmdm_adapter.io import reopening, sound_device
 from lmdm_adapter.session.budget import Budget
@@ -26,6 +27,7 @@ from lmdm_adapter.session.parameters import PARAMETERS
 from lmdm_adapter.session.session_log import read_log
 from tests.cli import done, lmdm, save_live, sentence
 from tests.models import SAMPLE_RATE, tiny_live
+from tests.session_makers import noise_engine
 from tests.sound_library import LAPTOP, Cable, FakeSound, waited
 
 pytest.importorskip("pythonosc")
@@ -53,6 +55,8 @@ def test_it_plays_records_and_reports(model: Path, library: FakeSound, tmp_path:
                 "--bpm", 120, "--osc-port", 0, "--seed", 3, "--steps", 2, "--output", "speakers")  # fmt: skip
     values = json.loads(report.read_text())
     assert "Played" in line and "OSC at 127.0.0.1, port" in line
+    assert {"holds", "device_underflows", "start_rss_mib", "end_rss_mib", "rss_growth"} <= set(values)
+    assert values["figures"]["real_time_factor_p99"] >= values["figures"]["real_time_factor_p95"]
     assert values["blocks"] > 0 and values["played_seconds"] > 0 and values["figures"]["real_time_factor_median"] > 0
     assert values["budget"]["parts_seconds"]["device"] == pytest.approx(0.02)
     log = read_log(take / "log.jsonl")
@@ -266,14 +270,32 @@ def shown(view: View) -> str:
 
 
 def test_the_panel_shows_every_instrument() -> None:
-    text = shown(a_view(beat=2.4, holds=3, device_misses=7, steps=4, source_db=(-20.0,), doors="OSC 127.0.0.1:9000",
-                        last="steps: 8 to 4"))  # fmt: skip
+    text = shown(a_view(beat=2.4, holds=3, device_misses=7, steps=4, source_db=(-20.0,), memory_mib=812.4,
+                        doors="OSC 127.0.0.1:9000", last="steps: 8 to 4"))  # fmt: skip
     for word in ("out 1", "out 2", "in 1", "1:01.5", "real-time factor", "0.50", "0.90 s of a lead of 1.00 s",
-                 "3 (0.0 s", "device 7", "at most 4 steps", "3 of the bar", "guidance", "Latency of stream", "0.010 s",
-                 "OSC 127.0.0.1:9000", "steps: 8 to 4", "Ctrl-C"):  # fmt: skip
+                 "3 (0.0 s", "device 7", "at most 4 steps", "812 MiB", "3 of the bar", "guidance",
+                 "Latency of stream", "0.010 s", "OSC 127.0.0.1:9000", "steps: 8 to 4", "Ctrl-C"):  # fmt: skip
         assert word in text, word
     calm = shown(a_view())
     assert "no tempo" in calm and "as asked" in calm and "in 1" not in calm
+
+
+def test_a_soak_is_judged_by_the_growth_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leak of 6 MiB a minute is told from a level that only trembles; the start says nothing."""
+    now, size = SimpleNamespace(seconds=0.0), SimpleNamespace(mib=500.0)
+    monkeypatch.setattr(live_watch, "rss_bytes", lambda: int(size.mib * 2**20))
+
+    def growth(mib_per_second: float, seconds: int) -> dict[str, float] | None:
+        watch = live_watch.Watch(noise_engine(), now=lambda: now.seconds)
+        for second in range(seconds):
+            now.seconds, size.mib = float(second), 500.0 + mib_per_second * second + second % 3
+            watch.write()
+        return watch.memory_growth()
+
+    assert growth(0.1, 110) is None
+    leak, level = growth(0.1, 300), growth(0.0, 300)
+    assert leak is not None and leak["value"] == pytest.approx(6.0, abs=0.1) and leak["low"] > 5.0
+    assert level is not None and abs(level["value"]) < 1e-6
 
 
 def test_markup_in_a_prompt_is_shown_as_it_is() -> None:
@@ -291,4 +313,4 @@ def test_the_view_reads_a_session_that_plays(model: Path, library: FakeSound, mo
     monkeypatch.setattr(live_session, "_require_device", lambda desk: views.append(live_session.view_of(desk)))
     done("live", "house", "--model", model, "--lead", 0.1, "--minutes", 0.01, "--bpm", 120, "--osc-port", 0)
     assert views[-1].beat is not None and views[-1].values["tempo_bpm"] == 120.0 and "OSC" in views[-1].doors
-    assert views[-1].seconds > 0 and len(views[-1].output_db) == 2 and shown(views[-1])
+    assert views[-1].seconds > 0 and views[-1].memory_mib > 50 and len(views[-1].output_db) == 2 and shown(views[-1])

@@ -88,7 +88,8 @@ def live(
         prompt=prompt, model=model, mode=mode.value, source=input, output=output, block_frames=block_frames,
         latency_seconds=latency, round_trip_ms=round_trip_ms, lead_seconds=lead, reopen_seconds=reopen_seconds, bpm=bpm,
         beats=beats, osc_port=osc_port, osc_host=osc_host, midi_in=midi_in, midi_map=midi_map,
-        midi_learn=tuple(midi_learn or ()), record=record, minutes=minutes, steps=steps, guidance=guidance, seed=seed, json=json, device=device, dtype=dtype.value, threads=threads,
+        midi_learn=tuple(midi_learn or ()), record=record, minutes=minutes, steps=steps, guidance=guidance, seed=seed,
+        json=json, device=device, dtype=dtype.value, threads=threads,
     )  # fmt: skip
     if calibrate:
         calibrated(request, notice=say)

@@ -30,8 +30,8 @@ def calibrated(request: LiveRequest, *, notice: Callable[[str], None]) -> RoundT
     if request.json is not None:
         write_json(request.json, found.to_json())
     notice(
-        f"Round trip {found.milliseconds:.3f} ms ({found.samples} samples at {found.sample_rate} Hz); the device claims "
-        f"{1000.0 * found.claimed_seconds:.1f} ms. {found.agreeing} of {found.pings} pings agree, likeness "
+        f"Round trip {found.milliseconds:.3f} ms ({found.samples} samples at {found.sample_rate} Hz); the device "
+        f"claims {1000.0 * found.claimed_seconds:.1f} ms. {found.agreeing} of {found.pings} pings agree, likeness "
         f"{found.likeness:.2f}, {found.elsewhere:.2f} elsewhere."
     )
     notice(f"For the modes that listen: --round-trip-ms {found.milliseconds:.3f}")

@@ -11,7 +11,11 @@ MIB = 1024.0 * 1024.0
 
 @dataclass(frozen=True)
 class LiveReport:
-    """Figures of one session on devices. Memory is None where the system does not tell."""
+    """Figures of one session on devices. Memory is None where the system does not tell.
+
+    `rss_growth` is a line through the memory after the first minute, in MiB per minute, with its 95 % interval; None for
+    less than two minutes.
+    """
 
     model: str
     device: str
@@ -32,6 +36,7 @@ class LiveReport:
     budget: Mapping[str, Any]
     start_rss_mib: float | None
     end_rss_mib: float | None
+    rss_growth: Mapping[str, float] | None
 
     def line(self) -> str:
         """One line for people."""

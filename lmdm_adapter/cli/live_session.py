@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.live import Live
 
@@ -16,6 +17,7 @@ from lmdm_adapter.cli.live_request import LiveRequest
 from lmdm_adapter.cli.live_view import View, panel
 from lmdm_adapter.cli.live_watch import Watch
 from lmdm_adapter.cli.models import open_model
+from lmdm_adapter.demo.memory import memory_bytes
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.evaluation.memory import rss_bytes
 from lmdm_adapter.io.atomic import write_json
@@ -50,6 +52,7 @@ class Desk:
     watch: Watch
     board: Board
     reopening: Reopening
+    model_device: torch.device
     osc: OscServer | None = None
     midi: MidiHand | None = None
 
@@ -117,7 +120,7 @@ def _opened(
     begun = {**engine.performer.values, **engine.mixer.start_values}
     board = Board(engine, values=begun, seconds_now=device.seconds_now)
     reopening = Reopening(device, library, seconds=request.reopen_seconds, announce=engine.notes.append)
-    desk = Desk(request, engine, device, session, watch, board, reopening)
+    desk = Desk(request, engine, device, session, watch, board, reopening, live.device)
     _open_doors(desk, mapping, stack, notice)
     return desk
 
@@ -189,7 +192,7 @@ def view_of(desk: Desk) -> View:
         held_seconds=engine.player.held_samples / rate, device_misses=device.underflows + device.overflows,
         steps=engine.governed.steps, values={one.name: desk.board.value(one.name) for one in PARAMETERS},
         budget=_budget(desk),
-        beat=engine.beat, doors=_doors(desk), last=watch.last,
+        memory_mib=mib(memory_bytes(desk.model_device)), beat=engine.beat, doors=_doors(desk), last=watch.last,
     )  # fmt: skip
 
 
@@ -217,6 +220,6 @@ def _report(desk: Desk, start_rss: int | None) -> LiveReport:
         held_seconds=engine.player.held_samples / rate, device_underflows=device.underflows,
         device_overflows=device.overflows, device_gaps=desk.reopening.gaps,
         gap_seconds=desk.reopening.gap_seconds, governor_decisions=watch.kinds["governor"], turned=desk.board.turned,
-        refused=desk.board.refused, figures=watch.figures(), budget=_budget(desk).to_json(), start_rss_mib=mib(start_rss),
-        end_rss_mib=mib(rss_bytes()),
+        refused=desk.board.refused, figures=watch.figures(), budget=_budget(desk).to_json(),
+        start_rss_mib=mib(start_rss), end_rss_mib=mib(rss_bytes()), rss_growth=watch.memory_growth(),
     )  # fmt: skip

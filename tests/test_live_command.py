@@ -51,7 +51,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> FakeSound:
 
 def test_it_plays_records_and_reports(model: Path, library: FakeSound, tmp_path: Path) -> None:
     take, report = tmp_path / "take", tmp_path / "report.json"
-    line = done("live", "house", "--model", model, "--minutes", 0.01, "--lead", 0.1, "--record", take, "--json", report,
+    line = done("live", "house", "--model", model, "--minutes", 0.02, "--lead", 0.1, "--record", take, "--json", report,
                 "--bpm", 120, "--osc-port", 0, "--seed", 3, "--steps", 2, "--output", "speakers")  # fmt: skip
     values = json.loads(report.read_text())
     assert "Played" in line and "OSC at 127.0.0.1, port" in line

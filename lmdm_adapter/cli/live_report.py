@@ -13,8 +13,8 @@ MIB = 1024.0 * 1024.0
 class LiveReport:
     """Figures of one session on devices. Memory is None where the system does not tell.
 
-    `rss_growth` is a line through the memory after the first minute, in MiB per minute, with its 95 % interval; None for
-    less than two minutes.
+    `rss_growth` is a line through the memory after the first minute, in MiB per minute, with its 95 % interval; None
+    for less than two minutes.
     """
 
     model: str

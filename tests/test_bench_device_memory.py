@@ -105,9 +105,7 @@ def test_the_budget_has_all_parts_and_sums_them() -> None:
         network.autoencoder, real.codec.autoencoder
     )
     assert budget.kept["prompts' keys and values"] == 16 * held_bytes(real.told)
-    assert budget.total_bytes == (
-        sum(budget.kept.values()) + max(budget.peaks.values()) + sum(budget.assumed.values())
-    )
+    assert budget.total_bytes == (sum(budget.kept.values()) + max(budget.peaks.values()) + sum(budget.assumed.values()))
     guided = device_budget(TOY, SPEC, sampling=Sampling(2, guidance=3.0), dtype=torch.float32)
     assert guided.kept["network"] > 1.9 * budget.kept["network"] - 4096
     assert guided.kept["context's keys and values"] > 1.8 * budget.kept["context's keys and values"]

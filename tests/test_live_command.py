@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from lmdm_adapter.cli import live_session, live_watch
+from lmdm_adapter.cli import live_session
 from lmdm_adapter.cli.live_view import View, level_bar, panel
 from lmdm_adapter.io import reopening, sound_device
 from lmdm_adapter.session.budget import Budget
@@ -27,7 +26,6 @@ from lmdm_adapter.session.parameters import PARAMETERS
 from lmdm_adapter.session.session_log import read_log
 from tests.cli import done, lmdm, save_live, sentence
 from tests.models import SAMPLE_RATE, tiny_live
-from tests.session_makers import noise_engine
 from tests.sound_library import LAPTOP, Cable, FakeSound, waited
 
 pytest.importorskip("pythonosc")
@@ -278,24 +276,6 @@ def test_the_panel_shows_every_instrument() -> None:
         assert word in text, word
     calm = shown(a_view())
     assert "no tempo" in calm and "as asked" in calm and "in 1" not in calm
-
-
-def test_a_soak_is_judged_by_the_growth_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A leak of 6 MiB a minute is told from a level that only trembles; the start says nothing."""
-    now, size = SimpleNamespace(seconds=0.0), SimpleNamespace(mib=500.0)
-    monkeypatch.setattr(live_watch, "rss_bytes", lambda: int(size.mib * 2**20))
-
-    def growth(mib_per_second: float, seconds: int) -> dict[str, float] | None:
-        watch = live_watch.Watch(noise_engine(), now=lambda: now.seconds)
-        for second in range(seconds):
-            now.seconds, size.mib = float(second), 500.0 + mib_per_second * second + second % 3
-            watch.write()
-        return watch.memory_growth()
-
-    assert growth(0.1, 110) is None
-    leak, level = growth(0.1, 300), growth(0.0, 300)
-    assert leak is not None and leak["value"] == pytest.approx(6.0, abs=0.1) and leak["low"] > 5.0
-    assert level is not None and abs(level["value"]) < 1e-6
 
 
 def test_markup_in_a_prompt_is_shown_as_it_is() -> None:

@@ -41,11 +41,12 @@ def load(
 
 def place(network: Network, *, device: str | torch.device, dtype: torch.dtype) -> None:
     """Move a network to a device, its DiT to `dtype`; codec, conditioners and rotary frequencies stay fp32."""
-    network.float().to(device)
+    network.float()
     rotary = network.dit.transformer.rotary_pos_emb
     frequencies = rotary.inv_freq
     network.dit.to(dtype)
     rotary.inv_freq = frequencies
+    network.to(device)  # last, so that the device never holds the DiT in fp32
 
 
 def bundled() -> list[str]:

@@ -36,4 +36,4 @@ def clean_mask(query_block: Tensor, key_block: Tensor, *, context_blocks: int) -
 def block_numbers(lengths_frames: tuple[int, ...], *, first: int = 0, device: torch.device | None = None) -> Tensor:
     """Block number of every frame: lengths (2, 3) with `first=5` give 5 5 6 6 6, shape `n`."""
     numbers = torch.arange(first, first + len(lengths_frames), device=device)
-    return numbers.repeat_interleave(torch.tensor(lengths_frames, device=device))
+    return numbers.repeat_interleave(torch.tensor(lengths_frames, device=device), output_size=sum(lengths_frames))

@@ -13,6 +13,9 @@ from lmdm_adapter.network.reach import encoder_hold_back_frames
 from lmdm_adapter.resampling import fitted
 from lmdm_adapter.spec import BlockSpec
 
+PIECE_FRAMES = 48
+"""What is encoded at once: ten seconds in one go take more memory than all of Stable Audio Open Small's weights."""
+
 
 def prime_latents(codec: Codec, audio: Audio, spec: BlockSpec) -> Tensor:
     """Latents `1 c n` of the **last** context frames of `audio`, in whole blocks.
@@ -29,7 +32,8 @@ def prime_latents(codec: Codec, audio: Audio, spec: BlockSpec) -> Tensor:
     reach = encoder_hold_back_frames(codec.autoencoder.config)
     heard = min(frames + reach, audio.samples.shape[1] // codec.frame_samples)
     samples = torch.from_numpy(audio.samples[:, -heard * codec.frame_samples :].copy())
-    latents = codec.encode(samples[None].to(device=codec.device, dtype=codec.dtype))
+    sound = samples[None].to(device=codec.device, dtype=codec.dtype)
+    latents = codec.encode_in_pieces(sound, piece_frames=PIECE_FRAMES)
     return latents[..., -frames:].float().contiguous()
 
 

@@ -56,6 +56,7 @@ class Stream:
     def unplug(self) -> None:
         """The device is pulled out: PortAudio ends the stream."""
         self.active = False
+        self._library.start_scans()
         self.settings["finished_callback"]()
 
     def run(self, heard: np.ndarray | None, samples: int, *, status: Any = PLAIN) -> np.ndarray:
@@ -73,33 +74,54 @@ class Stream:
         samples = self._library.chunk_samples
         both = isinstance(self.settings["channels"], tuple)
         while self.active:
-            self.run(np.zeros((samples, self.settings["channels"][0]), np.float32) if both else None, samples)
+            self.run(self._library.heard(self, samples) if both else None, samples)
             self._chunk += 1
-            if self._chunk == self._library.unplugged_after_chunks:
+            if self._chunk == self._library.unplugged_after_chunks and len(self._library.streams) == 1:
                 self.unplug()
             time.sleep(self._library.chunk_seconds)
 
 
 class FakeSound:
-    """The module. `rates` are those that its devices take; `streams` are all that were opened."""
+    """The module. `rates` are those that its devices take; `streams` are all that were opened.
+
+    After an unplugging there is no device until PortAudio was started anew `back_after_scans` times.
+    """
 
     PortAudioError, CallbackAbort = PortAudioError, CallbackAbort
 
     def __init__(
         self, devices: Sequence[dict[str, Any]] = (), *, rates: Sequence[int] = (8000, 22050, 44100),
         chunk_samples: int = 0, chunk_seconds: float = 0.005, unplugged_after_chunks: int = 0,
+        back_after_scans: int = 1,
     ) -> None:  # fmt: skip
         self.devices, self.rates, self.streams = list(devices), rates, []
         self.default = SimpleNamespace(device=(1, 1))
         self.chunk_samples, self.chunk_seconds = chunk_samples, chunk_seconds
-        self.unplugged_after_chunks = unplugged_after_chunks
+        self.unplugged_after_chunks, self.back_after_scans = unplugged_after_chunks, back_after_scans
+        self.scans: int | None = None
+
+    def heard(self, stream: Stream, samples: int) -> np.ndarray:
+        """What comes in while `samples` are played, `s ch`: silence."""
+        return np.zeros((samples, stream.settings["channels"][0]), np.float32)
 
     def _exit_handler(self) -> None:
         """What the module runs at the end of the process."""
 
+    def start_scans(self) -> None:
+        """From here on starts are counted."""
+        self.scans = 0
+
+    def _terminate(self) -> None:
+        """End PortAudio, which no stream survives."""
+        assert not any(stream.active for stream in self.streams)
+
+    def _initialize(self) -> None:
+        """Start PortAudio: it looks for devices."""
+        self.scans = None if self.scans is None else self.scans + 1
+
     def query_devices(self) -> list[dict[str, Any]]:
         """All devices."""
-        return self.devices
+        return [] if self.scans is not None and self.scans < self.back_after_scans else self.devices
 
     def query_hostapis(self) -> list[dict[str, Any]]:
         """One system."""
@@ -122,6 +144,23 @@ class FakeSound:
         stream = self.Stream(**settings)
         stream.latency = 0.02
         return stream
+
+
+class Cable(FakeSound):
+    """Devices whose output comes back in, `delay_samples` later by this clock, with `gain` and under `noise`."""
+
+    def __init__(self, *arguments: Any, delay_samples: int, gain: float = 0.5, noise: float = 0.0, **rest: Any) -> None:
+        super().__init__(*arguments, **rest)
+        self.delay_samples, self._gain, self._noise = delay_samples, gain, noise
+        self._draws = np.random.default_rng(0)
+
+    def heard(self, stream: Stream, samples: int) -> np.ndarray:
+        """The output of `delay_samples` ago."""
+        shape = (samples, stream.settings["channels"][0])
+        out = np.concatenate([np.zeros((self.delay_samples, 1), np.float32), *(one[:, :1] for one in stream.played)])
+        place = len(out) - self.delay_samples
+        noise = self._draws.normal(0.0, self._noise, shape) if self._noise else np.zeros(shape)
+        return (self._gain * out[place : place + samples] + noise).astype(np.float32)
 
 
 LAPTOP = (

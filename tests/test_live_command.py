@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ from rich.console import Console
 
 from lmdm_adapter.cli import live_session
 from lmdm_adapter.cli.live_view import View, level_bar, panel
-from lmdm_adapter.io import sound_device
+from lmdm_adapter.io import reopening, sound_device
 from lmdm_adapter.session.budget import Budget
+from lmdm_adapter.session.modes import StreamMode
 from lmdm_adapter.session.parameters import PARAMETERS
 from lmdm_adapter.session.session_log import read_log
 from tests.cli import done, lmdm, save_live, sentence
 from tests.models import SAMPLE_RATE, tiny_live
-from tests.sound_library import LAPTOP, FakeSound, waited
+from tests.sound_library import LAPTOP, Cable, FakeSound, waited
 
 pytest.importorskip("pythonosc")
 pytest.importorskip("mido")
@@ -47,10 +49,12 @@ def library(monkeypatch: pytest.MonkeyPatch) -> FakeSound:
 
 def test_it_plays_records_and_reports(model: Path, library: FakeSound, tmp_path: Path) -> None:
     take, report = tmp_path / "take", tmp_path / "report.json"
-    line = done("live", "house", "--model", model, "--minutes", 0.01, "--lead", 0.1, "--record", take, "--json", report,
+    line = done("live", "house", "--model", model, "--minutes", 0.02, "--lead", 0.1, "--record", take, "--json", report,
                 "--bpm", 120, "--osc-port", 0, "--seed", 3, "--steps", 2, "--output", "speakers")  # fmt: skip
     values = json.loads(report.read_text())
     assert "Played" in line and "OSC at 127.0.0.1, port" in line
+    assert {"holds", "device_underflows", "start_rss_mib", "end_rss_mib", "rss_growth"} <= set(values)
+    assert values["figures"]["real_time_factor_p99"] >= values["figures"]["real_time_factor_p95"]
     assert values["blocks"] > 0 and values["played_seconds"] > 0 and values["figures"]["real_time_factor_median"] > 0
     assert values["budget"]["parts_seconds"]["device"] == pytest.approx(0.02)
     log = read_log(take / "log.jsonl")
@@ -91,11 +95,47 @@ def test_a_device_that_is_unplugged_ends_it_and_the_recording_is_whole(
 ) -> None:
     library.unplugged_after_chunks = 40
     take = tmp_path / "take"
-    said = sentence("live", "--model", model, "--lead", 0.1, "--record", take, "--steps", 1)
+    said = sentence("live", "--model", model, "--lead", 0.1, "--record", take, "--steps", 1, "--reopen-seconds", 0)
     assert "The sound device 'Built-in Speakers' is gone after" in said and "is whole until then" in said
     log = read_log(take / "log.jsonl")
     assert log.of("end")[0]["sample"] == 40 * 64
     assert soundfile.info(take / "played.wav").frames == 40 * 64
+
+
+def test_a_device_that_comes_back_plays_on(
+    model: Path, library: FakeSound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session stood still meanwhile: what was recorded has no hole, and the log and the report know the gap."""
+    monkeypatch.setattr(reopening, "RETRY_SECONDS", 0.1)
+    library.unplugged_after_chunks, library.back_after_scans = 40, 3
+    take, report = tmp_path / "take", tmp_path / "report.json"
+    line = done("live", "--model", model, "--lead", 0.1, "--record", take, "--steps", 1, "--minutes", 0.03, "--json",
+                report)  # fmt: skip
+    assert "(gaps: 1)" in line
+    values = json.loads(report.read_text())
+    lost, back = read_log(take / "log.jsonl").of("device")
+    assert (lost["what"], back["what"]) == ("lost", "back") and lost["sample"] == back["sample"] == 40 * 64
+    assert values["device_gaps"] == 1 and values["gap_seconds"] == back["gap_seconds"] > 0.2
+    first, second = library.streams
+    assert first.closed and second.settings["device"] == first.settings["device"]
+    played, _ = soundfile.read(take / "played.wav", dtype="float32", always_2d=True)
+    assert np.array_equal(np.concatenate(first.played), np.repeat(played[: 40 * 64], 2, axis=1))
+    again = np.concatenate(second.played)[:, 0]
+    rest = played[40 * 64 : 40 * 64 + len(again), 0]
+    fade = SAMPLE_RATE // 2
+    assert np.abs(again[:8]).max() < 0.05 * np.abs(rest[:8]).max(), "it fades in"
+    assert np.array_equal(again[fade : len(rest)], rest[fade:]) and rest[fade:].any(), "and goes on to the bit"
+
+
+def test_a_device_that_stays_away_ends_it_after_the_time(
+    model: Path, library: FakeSound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reopening, "RETRY_SECONDS", 0.1)
+    library.unplugged_after_chunks, library.back_after_scans = 10, 10_000
+    began = time.monotonic()
+    said = sentence("live", "--model", model, "--lead", 0.1, "--steps", 1, "--reopen-seconds", 0.5)
+    assert "The sound device 'Built-in Speakers' is gone after" in said and "its stream ended; connect it" in said
+    assert library.scans is not None and library.scans > 2 and time.monotonic() - began > 0.5
 
 
 def test_a_full_disk_is_told_and_the_music_goes_on(
@@ -121,6 +161,39 @@ def test_the_input_is_heard_dry(model: Path, library: FakeSound, tmp_path: Path)
     assert {"input.wav", "dry.wav"} <= {path.name for path in (tmp_path / "take").iterdir()}
 
 
+def test_a_calibration_tells_the_round_trip_and_the_option_that_uses_it(
+    model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cable = Cable(LAPTOP, rates=(SAMPLE_RATE,), chunk_samples=SAMPLE_RATE // 10, chunk_seconds=0.0, delay_samples=333)
+    monkeypatch.setitem(sys.modules, "sounddevice", cable)  # type: ignore[arg-type]
+    said = done("live", "--model", model, "--calibrate", "--json", tmp_path / "trip.json")
+    milliseconds = 1000.0 * 333 / SAMPLE_RATE
+    assert f"Round trip {milliseconds:.3f} ms (333 samples at {SAMPLE_RATE} Hz); the device claims 30.0 ms" in said
+    assert f"--round-trip-ms {milliseconds:.3f}" in said and "5 of 5 pings agree" in said
+    assert json.loads((tmp_path / "trip.json").read_text())["samples"] == 333
+    assert all(stream.closed for stream in cable.streams)
+
+
+@pytest.mark.parametrize("given", [None, 125.0])
+def test_a_measured_round_trip_takes_the_place_of_the_devices_claim(
+    given: float | None, model: Path, library: FakeSound, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[int] = []
+
+    def mode(name: str, *parts: Any, device_samples: int, **rest: Any) -> StreamMode:
+        asked.append(device_samples)
+        return StreamMode()
+
+    monkeypatch.setattr(live_session, "mode_named", mode)
+    options = () if given is None else ("--round-trip-ms", given)
+    done("live", "--model", model, "--mode", "jam", "--lead", 0.1, "--minutes", 0.002, "--steps", 1, *options, "--json",
+         tmp_path / "report.json")  # fmt: skip
+    seconds = 0.03 if given is None else 0.125
+    assert asked == [round(seconds * SAMPLE_RATE)]
+    budget = json.loads((tmp_path / "report.json").read_text())["budget"]
+    assert budget["parts_seconds"]["device"] == pytest.approx(seconds)
+
+
 def test_devices_are_listed(library: FakeSound) -> None:
     text = done("live", "--list-devices")
     assert all(one["name"].split()[0] in text for one in LAPTOP) and "44100" in text
@@ -139,6 +212,9 @@ def test_devices_are_listed(library: FakeSound) -> None:
         (["--latency", -1], "--latency must lie between 0 and 10 s"),
         (["--lead", 0], "--lead must lie between 0.05 and 30 s"),
         (["--minutes", 0], "--minutes must be positive"),
+        (["--round-trip-ms", 20], "--round-trip-ms is for the modes that listen: sketch, jam, delay; not stream"),
+        (["--mode", "jam", "--round-trip-ms", 3000], "--round-trip-ms must lie between 0 and 2000, got 3000"),
+        (["--reopen-seconds", -1], "--reopen-seconds must lie between 0 and 3600, got -1"),
         (["--beats", 4], "--beats is a positive number of beats with a --bpm"),
         (["--midi-learn", "mix"], "give --midi-in"),
         (["--midi-in", "x", "--midi-learn", "prompt"], "prompt cannot be turned by a MIDI knob"),
@@ -192,11 +268,11 @@ def shown(view: View) -> str:
 
 
 def test_the_panel_shows_every_instrument() -> None:
-    text = shown(a_view(beat=2.4, holds=3, device_misses=7, steps=4, source_db=(-20.0,), doors="OSC 127.0.0.1:9000",
-                        last="steps: 8 to 4"))  # fmt: skip
+    text = shown(a_view(beat=2.4, holds=3, device_misses=7, steps=4, source_db=(-20.0,), memory_mib=812.4,
+                        doors="OSC 127.0.0.1:9000", last="steps: 8 to 4"))  # fmt: skip
     for word in ("out 1", "out 2", "in 1", "1:01.5", "real-time factor", "0.50", "0.90 s of a lead of 1.00 s",
-                 "3 (0.0 s", "device 7", "at most 4 steps", "3 of the bar", "guidance", "Latency of stream", "0.010 s",
-                 "OSC 127.0.0.1:9000", "steps: 8 to 4", "Ctrl-C"):  # fmt: skip
+                 "3 (0.0 s", "device 7", "at most 4 steps", "812 MiB", "3 of the bar", "guidance",
+                 "Latency of stream", "0.010 s", "OSC 127.0.0.1:9000", "steps: 8 to 4", "Ctrl-C"):  # fmt: skip
         assert word in text, word
     calm = shown(a_view())
     assert "no tempo" in calm and "as asked" in calm and "in 1" not in calm
@@ -217,4 +293,4 @@ def test_the_view_reads_a_session_that_plays(model: Path, library: FakeSound, mo
     monkeypatch.setattr(live_session, "_require_device", lambda desk: views.append(live_session.view_of(desk)))
     done("live", "house", "--model", model, "--lead", 0.1, "--minutes", 0.01, "--bpm", 120, "--osc-port", 0)
     assert views[-1].beat is not None and views[-1].values["tempo_bpm"] == 120.0 and "OSC" in views[-1].doors
-    assert views[-1].seconds > 0 and len(views[-1].output_db) == 2 and shown(views[-1])
+    assert views[-1].seconds > 0 and views[-1].memory_mib > 50 and len(views[-1].output_db) == 2 and shown(views[-1])

@@ -9,8 +9,16 @@ from typing import Any
 import pytest
 
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.io.devices import chosen, default_index, planned, sound_library, sound_ports
-from tests.sound_library import LAPTOP, FakeSound
+from lmdm_adapter.io.devices import (
+    SoundPort,
+    chosen,
+    default_index,
+    found_again,
+    planned,
+    sound_library,
+    sound_ports,
+)
+from tests.sound_library import LAPTOP, FakeSound, device
 
 PORTS = sound_ports(FakeSound(LAPTOP))
 
@@ -84,6 +92,20 @@ def test_a_missing_portaudio_is_a_sentence_with_the_cure(monkeypatch: pytest.Mon
     monkeypatch.setattr("importlib.import_module", importing)
     with pytest.raises(LmdmError, match=r"PortAudio .*not found.*apt-get install libportaudio2"):
         sound_library()
+
+
+def test_a_device_is_found_again_under_another_number() -> None:
+    def ports(*names: str) -> tuple[SoundPort, ...]:
+        return sound_ports(FakeSound([device(index, name, outputs=2) for index, name in enumerate(names)]))
+
+    (was,) = ports("USB Audio: - (hw:1,0)")
+    for names, index in ((("HDMI", "USB Audio: - (hw:1,0)"), 1), (("USB Audio: - (hw:2,0)", "HDMI"), 0),
+                         (("USB Audio: - (hw:2,0)", "USB Audio: - (hw:1,0)"), 1)):  # fmt: skip
+        again = found_again(ports(*names), was, "output")
+        assert again is not None and again.index == index
+    assert found_again(ports("HDMI"), was, "output") is None
+    assert found_again(ports("USB Audio: - (hw:2,0)", "USB Audio: - (hw:3,0)"), was, "output") is None, "which?"
+    assert found_again(ports("USB Audio: - (hw:1,0)"), was, "input") is None
 
 
 def test_the_default_is_the_systems() -> None:

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from lmdm_adapter.session.session_log import read_log
-from tests.jack_loop import DELAY_FRAMES, FRAME_SAMPLES
+from tests.jack_loop import CABLES, DELAY_FRAMES, FRAME_SAMPLES, FROM_OUTSIDE
 from tests.jack_server import PERIOD, JackServer, jack_server
 from tests.sound_library import waited
 
@@ -104,6 +104,18 @@ def test_ten_seconds_of_the_bundled_model(lmdm: Start, tmp_path: Path) -> None:
     assert values["played_seconds"] > 5 and (values["device_rate"], values["sample_rate"]) == (44100, 22050)
     played, rate = soundfile.read(tmp_path / "take" / "played.wav")
     assert rate == 22050 and abs(len(played) / rate - values["played_seconds"]) < 0.1 and np.abs(played).max() > 0.01
+
+
+def test_a_calibration_over_a_cable_finds_whole_periods(server: JackServer, lmdm: Start, tmp_path: Path) -> None:
+    """A cable from output to input is a period long, and longer by those that a busy machine misses."""
+    process = lmdm("live", "--calibrate", "--json", tmp_path / "trip.json")
+    assert waited(lambda: "PortAudio:out_1" in server.run("jack_lsp"), seconds=60)
+    server.rewire(FROM_OUTSIDE[:1], CABLES[:1])
+    code, out, err = ended(process)
+    print(out.strip())
+    assert code == 0, out + err
+    found = json.loads((tmp_path / "trip.json").read_text())
+    assert found["samples"] >= PERIOD and found["samples"] % PERIOD == 0 and found["likeness"] > 0.9
 
 
 def test_ctrl_c_ends_it_with_code_0(server: JackServer, lmdm: Start, tmp_path: Path) -> None:

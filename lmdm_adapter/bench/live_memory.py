@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,14 +13,17 @@ from torch.utils._pytree import tree_leaves
 
 
 class _LiveStorages(TorchDispatchMode):
-    """Bytes of the storages that were made inside and are still alive, and the most there ever were."""
+    """Bytes of storages that were made inside on `device` (None: anywhere) and live, and the most there ever were."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | None) -> None:
         super().__init__()
+        self.device = device
         self.live_bytes = self.peak_bytes = 0
         self.known: dict[int, tuple[weakref.ref[Any], int]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
+            return True  # of a tensor without values the code only asks whether they are finite
         given = {id(leaf.untyped_storage()) for leaf in tree_leaves((args, kwargs or {})) if _has_storage(leaf)}
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
@@ -30,7 +33,7 @@ class _LiveStorages(TorchDispatchMode):
 
     def _made(self, storage: torch.UntypedStorage) -> None:
         key = id(storage)
-        if key in self.known:
+        if key in self.known or (self.device is not None and storage.device.type != self.device.type):
             return
         size = storage.nbytes()
         self.known[key] = weakref.ref(storage, lambda _ref, key=key: self._freed(key)), size
@@ -46,8 +49,23 @@ def _has_storage(leaf: object) -> bool:
     return isinstance(leaf, Tensor) and leaf.layout is torch.strided
 
 
-def peak_bytes(call: Callable[[], object]) -> int:
-    """The most memory that tensors made by `call` took at one time; what was there before does not count."""
-    with _LiveStorages() as storages:
-        call()
-    return storages.peak_bytes
+class Counted(NamedTuple):
+    """What a call returned, and the most memory that the tensors it made took at one time."""
+
+    result: Any
+    peak_bytes: int
+
+
+def counted(call: Callable[[], object], *, device: torch.device | None = None) -> Counted:
+    """Run a call and count; what was there before does not count. With `device` only its tensors do.
+
+    Tensors of the device `meta` have no values, but sizes: on it the peak of a call is told without its memory.
+    """
+    with _LiveStorages(device) as storages:
+        result = call()
+    return Counted(result, storages.peak_bytes)
+
+
+def peak_bytes(call: Callable[[], object], *, device: torch.device | None = None) -> int:
+    """The peak alone of `counted`."""
+    return counted(call, device=device).peak_bytes

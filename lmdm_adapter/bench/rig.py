@@ -77,14 +77,25 @@ class Rig:
 
 def rig_of(shape: Shape, sampling: Sampling, *, device: torch.device, dtype: torch.dtype) -> Rig:
     """Build a shape with drawn weights as `load` would place it: the DiT in `dtype`, its codec in fp32."""
-    with torch.random.fork_rng(devices=[]):
+    return rig_on(network_of(shape, device=device, dtype=dtype), shape, sampling)
+
+
+def network_of(shape: Shape, *, device: torch.device, dtype: torch.dtype) -> Network:
+    """The network of a shape as `load` would place it. On the device `meta` its weights have no values."""
+    born = device if device.type == "meta" else torch.device("cpu")
+    with torch.random.fork_rng(devices=[]), born:
         torch.manual_seed(SEED)
         network = Network(shape.network).requires_grad_(False).eval()
     place(network, device=device, dtype=dtype)
+    return network
+
+
+def rig_on(network: Network, shape: Shape, sampling: Sampling) -> Rig:
+    """The rig of a network that was built for `shape`."""
     codec = Codec(network.autoencoder, shape.sample_rate).folded()
     draws = torch.Generator().manual_seed(SEED)
-    cross = torch.randn(1, shape.prompt_tokens, shape.dit.cond_token_dim, generator=draws).to(device)
-    global_cond = torch.randn(1, shape.dit.global_cond_dim, generator=draws).to(device)
+    cross = torch.randn(1, shape.prompt_tokens, shape.dit.cond_token_dim, generator=draws).to(codec.device)
+    global_cond = torch.randn(1, shape.dit.global_cond_dim, generator=draws).to(codec.device)
     parts = {"dit": network.dit, "encoder": network.autoencoder.encoder, "decoder": codec.autoencoder.decoder}
     weights_bytes = {name: _bytes(module) for name, module in parts.items()}
     dit = network.dit

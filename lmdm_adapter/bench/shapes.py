@@ -11,16 +11,22 @@ from lmdm_adapter.network.oobleck import OobleckConfig
 from lmdm_adapter.section import context_controls
 from lmdm_adapter.spec import BlockSpec
 
+T5_BASE_PARAMETERS = 109_628_544
+
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of one checkpoint: its converted DiT, its codec, the tokens of its prompt; and the blocks it plays."""
+    """Sizes of one checkpoint: its converted DiT, its codec, the tokens of its prompt; and the blocks it plays.
+
+    `text_encoder_parameters` are those of a text encoder that is loaded beside the checkpoint.
+    """
 
     dit: DiTConfig
     codec: OobleckConfig
     sample_rate: int
     prompt_tokens: int
     spec: BlockSpec = BlockSpec()
+    text_encoder_parameters: int = 0
 
     @property
     def network(self) -> NetworkConfig:
@@ -34,14 +40,14 @@ SHAPES: Mapping[str, Shape] = {
         DiTConfig(
             io_channels=64, embed_dim=1024, depth=16, num_heads=8, cond_token_dim=768, global_cond_dim=768, qk_norm="ln"
         ),
-        OobleckConfig(), sample_rate=44100, prompt_tokens=65,
+        OobleckConfig(), sample_rate=44100, prompt_tokens=65, text_encoder_parameters=T5_BASE_PARAMETERS,
     ),
     "sao-1.0": Shape(
         DiTConfig(
             io_channels=64, embed_dim=1536, depth=24, num_heads=24, cond_token_dim=768, project_cond_tokens=False,
             global_cond_dim=1536, objective="v",
         ),
-        OobleckConfig(), sample_rate=44100, prompt_tokens=130,
+        OobleckConfig(), sample_rate=44100, prompt_tokens=130, text_encoder_parameters=T5_BASE_PARAMETERS,
     ),
     "tiny": Shape(
         DiTConfig(

@@ -38,6 +38,17 @@ LatencyOption = Annotated[
     typer.Option("--latency", metavar="S", help="Latency asked of the device; by default its least."),
 ]
 LeadOption = Annotated[float, typer.Option("--lead", metavar="S", help="How far ahead music is made.")]
+ReopenOption = Annotated[
+    float,
+    typer.Option("--reopen-seconds", metavar="S", help="Wait so long for a device that was unplugged; 0 ends at once."),
+]
+CalibrateOption = Annotated[
+    bool, typer.Option("--calibrate", help="Play pings, listen for them, tell the round trip, and end.")
+]
+RoundTripOption = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option("--round-trip-ms", metavar="MS", help="What --calibrate found; by default what the device claims."),
+]
 BpmOption = Annotated[
     Optional[float],  # noqa: UP045
     typer.Option("--bpm", help="Tempo of the grid that blocks follow; by default none."),

@@ -11,7 +11,11 @@ MIB = 1024.0 * 1024.0
 
 @dataclass(frozen=True)
 class LiveReport:
-    """Figures of one session on devices. Memory is None where the system does not tell."""
+    """Figures of one session on devices. Memory is None where the system does not tell.
+
+    `rss_growth` is a line through the memory after the first minute, in MiB per minute, with its 95 % interval; None
+    for less than two minutes.
+    """
 
     model: str
     device: str
@@ -23,6 +27,8 @@ class LiveReport:
     held_seconds: float
     device_underflows: int
     device_overflows: int
+    device_gaps: int
+    gap_seconds: float
     governor_decisions: int
     turned: int
     refused: int
@@ -30,13 +36,15 @@ class LiveReport:
     budget: Mapping[str, Any]
     start_rss_mib: float | None
     end_rss_mib: float | None
+    rss_growth: Mapping[str, float] | None
 
     def line(self) -> str:
         """One line for people."""
         factor = self.figures.get("real_time_factor_median", 0.0)
+        gaps = f" It was gone {self.gap_seconds:.1f} s (gaps: {self.device_gaps})." if self.device_gaps else ""
         return (
             f"Played {self.played_seconds:.1f} s on {self.device}: real-time factor {factor:.2f}, "
-            f"{self.holds} underruns ({self.held_seconds:.1f} s held), {self.device_underflows} of the device."
+            f"{self.holds} underruns ({self.held_seconds:.1f} s held), {self.device_underflows} of the device.{gaps}"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from lmdm_adapter.session.parameters import parameter_named
 from lmdm_adapter.session.plan import SessionPlan
 
 LONGEST_MINUTES = 24 * 60.0
+LONGEST_REOPEN_SECONDS = 3600.0
+MOST_ROUND_TRIP_MS = 2000.0
 MOST_PORT = 65_535
 
 
@@ -33,7 +35,9 @@ class LiveRequest:
     output: str | None
     block_frames: int | None
     latency_seconds: float | None
+    round_trip_ms: float | None
     lead_seconds: float
+    reopen_seconds: float
     bpm: float | None
     beats: float | None
     osc_port: int | None
@@ -69,10 +73,22 @@ class LiveRequest:
         self.session_plan()
         if self.latency_seconds is not None and not 0.0 <= self.latency_seconds <= 10.0:
             raise LmdmError(f"--latency must lie between 0 and 10 s, got {self.latency_seconds:g}.")
+        if self.round_trip_ms is not None:
+            self._require_round_trip(self.round_trip_ms)
+        if not 0.0 <= self.reopen_seconds <= LONGEST_REOPEN_SECONDS:
+            raise LmdmError(
+                f"--reopen-seconds must lie between 0 and {LONGEST_REOPEN_SECONDS:g}, got {self.reopen_seconds:g}."
+            )
         if self.beats is not None and (self.bpm is None or not 0.0 < self.beats <= 256.0):
             raise LmdmError(f"--beats is a positive number of beats with a --bpm, got {self.beats:g}.")
         if self.minutes is not None and not 0.0 < self.minutes <= LONGEST_MINUTES:
             raise LmdmError(f"--minutes must be positive and at most {LONGEST_MINUTES:g}, got {self.minutes:g}.")
+
+    def _require_round_trip(self, round_trip_ms: float) -> None:
+        if self.mode not in HEARING:
+            raise LmdmError(f"--round-trip-ms is for the modes that listen: {', '.join(HEARING)}; not {self.mode}.")
+        if not 0.0 <= round_trip_ms <= MOST_ROUND_TRIP_MS:
+            raise LmdmError(f"--round-trip-ms must lie between 0 and {MOST_ROUND_TRIP_MS:g}, got {round_trip_ms:g}.")
 
     @property
     def delay_seconds(self) -> float | None:

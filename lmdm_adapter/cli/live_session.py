@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.live import Live
 
@@ -16,6 +17,7 @@ from lmdm_adapter.cli.live_request import LiveRequest
 from lmdm_adapter.cli.live_view import View, panel
 from lmdm_adapter.cli.live_watch import Watch
 from lmdm_adapter.cli.models import open_model
+from lmdm_adapter.demo.memory import memory_bytes
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.evaluation.memory import rss_bytes
 from lmdm_adapter.io.atomic import write_json
@@ -26,7 +28,9 @@ from lmdm_adapter.io.midi_hand import MidiHand
 from lmdm_adapter.io.midi_map import MidiMap, read_map
 from lmdm_adapter.io.osc import OscServer, require_free_port
 from lmdm_adapter.io.osc_routes import Routes
+from lmdm_adapter.io.reopening import Reopening
 from lmdm_adapter.io.sound_device import SoundDevice
+from lmdm_adapter.session.budget import Budget
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.maker import facts_of
 from lmdm_adapter.session.mode_choice import HEARING, mode_named
@@ -47,6 +51,8 @@ class Desk:
     session: ThreadedSession
     watch: Watch
     board: Board
+    reopening: Reopening
+    model_device: torch.device
     osc: OscServer | None = None
     midi: MidiHand | None = None
 
@@ -60,7 +66,7 @@ def play_live(request: LiveRequest, *, notice: Callable[[str], None] = lambda li
         require_free_port(request.osc_port, host=request.osc_host)
     mapping = MidiMap() if request.midi_map is None else read_map(request.midi_map)
     library = sound_library()
-    output, source = _ports(request, library)
+    output, source = chosen_ports(request, library)
     live = open_model(request.model, device=request.device, dtype=request.dtype, threads=request.threads)
     start_rss = rss_bytes()
     with ExitStack() as stack:
@@ -74,8 +80,8 @@ def play_live(request: LiveRequest, *, notice: Callable[[str], None] = lambda li
     return report
 
 
-def _ports(request: LiveRequest, library: Any) -> tuple[SoundPort, SoundPort | None]:
-    """The devices: an input where one was named, or the mode listens."""
+def chosen_ports(request: LiveRequest, library: Any) -> tuple[SoundPort, SoundPort | None]:
+    """The devices: an input where one was named, or the mode listens. Raises LmdmError for one that is not there."""
     ports = sound_ports(library)
     output = chosen(ports, request.output, "output", default=default_index(library, "output"))
     if request.source is None and request.mode not in HEARING:
@@ -99,7 +105,7 @@ def _opened(
         recorder = Recorder(request.record, facts, with_input=source is not None)
     mode = mode_named(
         request.mode, live, facts, request.session_plan(), delay_seconds=request.delay_seconds, bpm=request.bpm,
-        device_samples=round(plan.expected_seconds * facts.sample_rate),
+        device_samples=round(_round_trip_seconds(request, plan.expected_seconds) * facts.sample_rate),
     )  # fmt: skip
     engine = Engine(
         live, facts, mode, state=live.start(seed=request.seed), plan=request.session_plan(),
@@ -112,9 +118,22 @@ def _opened(
     session = stack.enter_context(ThreadedSession(engine, write=watch.write))
     device = stack.enter_context(SoundDevice(engine, plan, library))
     begun = {**engine.performer.values, **engine.mixer.start_values}
-    desk = Desk(request, engine, device, session, watch, Board(engine, values=begun, seconds_now=device.seconds_now))
+    board = Board(engine, values=begun, seconds_now=device.seconds_now)
+    reopening = Reopening(device, library, seconds=request.reopen_seconds, announce=engine.notes.append)
+    desk = Desk(request, engine, device, session, watch, board, reopening, live.device)
     _open_doors(desk, mapping, stack, notice)
     return desk
+
+
+def _round_trip_seconds(request: LiveRequest, claimed_seconds: float) -> float:
+    """From the input's socket to the output's: as it was measured, or as the device claims."""
+    return claimed_seconds if request.round_trip_ms is None else request.round_trip_ms / 1000.0
+
+
+def _budget(desk: Desk) -> Budget:
+    """The latency as it is now, part by part."""
+    seconds = _round_trip_seconds(desk.request, desk.device.claimed_seconds) + desk.device.held_seconds
+    return desk.engine.budget(device_seconds=seconds, compute_seconds=desk.watch.compute_seconds)
 
 
 def _open_doors(desk: Desk, mapping: MidiMap, stack: ExitStack, notice: Callable[[str], None]) -> None:
@@ -151,12 +170,12 @@ def _watched(desk: Desk) -> None:
 
 
 def _require_device(desk: Desk) -> None:
-    if (reason := desk.device.lost) is not None:
+    if not desk.reopening.plays_or_waits():
         kept = "" if desk.request.record is None else f" The recording in {desk.request.record} is whole until then."
         played = desk.engine.player.sample / desk.engine.facts.sample_rate
         raise LmdmError(
-            f"The sound device {desk.device.name} is gone after {played:.1f} s: {reason}; connect it and start "
-            f"again.{kept}"
+            f"The sound device {desk.device.name} is gone after {played:.1f} s: {desk.reopening.reason}; connect it "
+            f"and start again.{kept}"
         )
 
 
@@ -166,15 +185,20 @@ def view_of(desk: Desk) -> View:
     rate = engine.facts.sample_rate
     return View(
         title=f"lmdm live · {engine.mode.name} · {desk.request.model} · {device.name}",
-        seconds=engine.player.sample / rate, doing=engine.player.doing, output_db=device.output_meter.levels_db(),
+        seconds=engine.player.sample / rate, doing=_doing(desk), output_db=device.output_meter.levels_db(),
         source_db=device.input_meter.levels_db() if device.plan.source is not None else (),
         real_time_factor=watch.real_time_factor, ready_seconds=engine.ready_seconds,
         lead_seconds=engine.governed.lead_seconds, holds=engine.player.holds,
         held_seconds=engine.player.held_samples / rate, device_misses=device.underflows + device.overflows,
         steps=engine.governed.steps, values={one.name: desk.board.value(one.name) for one in PARAMETERS},
-        budget=engine.budget(device_seconds=device.latency_seconds, compute_seconds=watch.compute_seconds),
-        beat=engine.beat, doors=_doors(desk), last=watch.last,
+        budget=_budget(desk),
+        memory_mib=mib(memory_bytes(desk.model_device)), beat=engine.beat, doors=_doors(desk), last=watch.last,
     )  # fmt: skip
+
+
+def _doing(desk: Desk) -> str:
+    left = desk.reopening.left_seconds
+    return desk.engine.player.doing if left is None else f"no device; it may come back within {left:.0f} s"
 
 
 def _doors(desk: Desk) -> str:
@@ -190,12 +214,12 @@ def _doors(desk: Desk) -> str:
 def _report(desk: Desk, start_rss: int | None) -> LiveReport:
     engine, device, watch = desk.engine, desk.device, desk.watch
     rate = engine.facts.sample_rate
-    budget = engine.budget(device_seconds=device.latency_seconds, compute_seconds=watch.compute_seconds)
     return LiveReport(
         model=desk.request.model, device=device.name, device_rate=device.plan.sample_rate, sample_rate=rate,
         played_seconds=engine.player.sample / rate, blocks=engine.blocks, holds=engine.player.holds,
         held_seconds=engine.player.held_samples / rate, device_underflows=device.underflows,
-        device_overflows=device.overflows, governor_decisions=watch.kinds["governor"], turned=desk.board.turned,
-        refused=desk.board.refused, figures=watch.figures(), budget=budget.to_json(), start_rss_mib=mib(start_rss),
-        end_rss_mib=mib(rss_bytes()),
+        device_overflows=device.overflows, device_gaps=desk.reopening.gaps,
+        gap_seconds=desk.reopening.gap_seconds, governor_decisions=watch.kinds["governor"], turned=desk.board.turned,
+        refused=desk.board.refused, figures=watch.figures(), budget=_budget(desk).to_json(),
+        start_rss_mib=mib(start_rss), end_rss_mib=mib(rss_bytes()), rss_growth=watch.memory_growth(),
     )  # fmt: skip

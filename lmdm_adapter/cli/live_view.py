@@ -21,7 +21,10 @@ LOUD_DB, CLIPPED_DB = -6.0, -0.1
 
 @dataclass(frozen=True)
 class View:
-    """What the panel shows. Levels are in dB by channel, times in seconds; `steps` None means as asked."""
+    """What the panel shows. Levels are in dB by channel, times in seconds; `steps` None means as asked.
+
+    `memory_mib` is that of the graphics card where the model is on one, else of the process.
+    """
 
     title: str
     seconds: float
@@ -37,6 +40,7 @@ class View:
     steps: int | None
     values: Mapping[str, Any]
     budget: Budget
+    memory_mib: float | None = None
     beat: float | None = None
     doors: str = ""
     last: str = ""
@@ -81,6 +85,7 @@ def _figures(view: View) -> list[tuple[str, RenderableType]]:
         ("ready", Text(f"{view.ready_seconds:.2f} s of a lead of {view.lead_seconds:.2f} s")),
         ("underruns", Text(f"{view.holds} ({view.held_seconds:.1f} s held), device {view.device_misses}", missed)),
         ("governor", Text(governor)),
+        ("memory", Text("unknown" if view.memory_mib is None else f"{view.memory_mib:.0f} MiB")),
     ]
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.evaluation.memory import MIB, memory_slope, rss_bytes
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.recorder import Recorder
 
@@ -18,6 +20,7 @@ log = logging.getLogger(__name__)
 
 RECENT_BLOCKS = 8
 MOST_BLOCKS = 100_000
+START_MINUTES = 1.0
 
 
 class Watch:
@@ -26,19 +29,23 @@ class Watch:
     A recording that fails is kept as `failure`, and the music is watched on.
     """
 
-    def __init__(self, engine: Engine, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self, engine: Engine, recorder: Recorder | None = None, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self.failure: LmdmError | None = None
         self.kinds: Counter[str] = Counter()
         self.last = ""
         self._engine, self._recorder = engine, recorder
         self._blocks: deque[tuple[float, float]] = deque(maxlen=MOST_BLOCKS)
         self._least_margin = math.inf
+        self._now, self._memory = now, deque[tuple[float, float]](maxlen=MOST_BLOCKS)
 
     def write(self) -> None:
         """Take what has gathered, and bring it to the disk."""
         records = self._engine.noted()
         for record in records:
             self._see(record)
+        self._see_memory()
         if self._recorder is None or self.failure is not None:
             return
         try:
@@ -68,9 +75,25 @@ class Watch:
         return {
             "real_time_factor_median": float(np.median(factors)),
             "real_time_factor_p95": float(np.percentile(factors, 95)),
+            "real_time_factor_p99": float(np.percentile(factors, 99)),
             "compute_seconds_median": float(np.median(computes)), "compute_seconds_most": float(computes.max()),
             "margin_seconds_least": self._least_margin if math.isfinite(self._least_margin) else 0.0,
         }  # fmt: skip
+
+    def memory_growth(self) -> dict[str, float] | None:
+        """A line through this process's memory, in MiB per minute, without the first minute, in which things start.
+
+        None in the first two minutes.
+        """
+        settled = [one for one in self._memory if one[0] - self._memory[0][0] >= START_MINUTES]
+        slope = memory_slope(*np.array(settled).T) if settled else None
+        return None if slope is None else slope.to_json()
+
+    def _see_memory(self) -> None:
+        """Note this process's memory about once a second."""
+        minutes, size = self._now() / 60.0, rss_bytes()
+        if size is not None and (not self._memory or minutes - self._memory[-1][0] >= 1.0 / 60.0):
+            self._memory.append((minutes, size / MIB))
 
     def _see(self, record: Mapping[str, Any]) -> None:
         kind = record["kind"]
@@ -84,6 +107,9 @@ class Watch:
             self.last = f"{record['what']}: {record['before']:g} to {record['after']:g}, {record['why']}"
         elif kind in ("refused", "failure"):
             self.last = str(record["why"])
+        elif kind == "device":
+            gone = record["what"] == "lost"
+            self.last = f"the device is gone: {record['why']}" if gone else f"back after {record['gap_seconds']:.1f} s"
         elif kind == "input":
             self.last = f"input: {record['what']}"
         elif kind == "hold":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -12,6 +13,7 @@ from lmdm_adapter.extras import extra
 
 Side = Literal["input", "output"]
 
+ALSA_CARD = re.compile(r" \(hw:\d+,\d+\)$")
 PORTAUDIO_CURE = "install it: apt-get install libportaudio2, or brew install portaudio"
 
 
@@ -82,6 +84,27 @@ def sound_ports(library: Any) -> tuple[SoundPort, ...]:
         return tuple(_port(one, systems) for one in library.query_devices())
     except library.PortAudioError as error:
         raise LmdmError(f"PortAudio cannot list the sound devices: {sound_reason(error)}.") from error
+
+
+def rescanned(library: Any) -> tuple[SoundPort, ...]:
+    """All devices as they are now: PortAudio looks only when it starts, so it is ended and started.
+
+    No stream may be open. Raises LmdmError when it cannot start.
+    """
+    try:
+        library._terminate()
+        library._initialize()
+    except library.PortAudioError as error:
+        raise LmdmError(f"PortAudio cannot look for sound devices: {sound_reason(error)}.") from error
+    return sound_ports(library)
+
+
+def found_again(ports: Sequence[SoundPort], port: SoundPort, side: Side) -> SoundPort | None:
+    """The device that was `port` before, among those that there are now: numbers change, and so does ALSA's card."""
+    there = [one for one in ports if one.system == port.system and one.channels(side) > 0]
+    same = [one for one in there if one.name == port.name]
+    alike = [one for one in there if ALSA_CARD.sub("", one.name) == ALSA_CARD.sub("", port.name)]
+    return same[0] if same else alike[0] if len(alike) == 1 else None
 
 
 def default_index(library: Any, side: Side) -> int:

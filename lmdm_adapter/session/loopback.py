@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from lmdm_adapter.errors import LmdmError
@@ -14,6 +16,14 @@ LEAST_LEAD = 1.5
 """By how much the ping must be more alike than anything that is not beside it: a tone is alike at every period."""
 
 
+class Found(NamedTuple):
+    """A ping that was heard `samples` after it was played; how alike it was there, and at the next best place."""
+
+    samples: int
+    likeness: float
+    elsewhere: float
+
+
 def ping(sample_rate: int, *, amplitude: float = 0.5) -> np.ndarray:
     """A short sweep `s`, whose place can be told to the sample even in noise."""
     seconds = np.arange(round(PING_SECONDS * sample_rate)) / sample_rate
@@ -24,7 +34,12 @@ def ping(sample_rate: int, *, amplitude: float = 0.5) -> np.ndarray:
 
 
 def device_latency_samples(heard: np.ndarray, *, sample_rate: int, played_at: int = 0) -> int:
-    """By how many samples what is heard lags behind what is played.
+    """By how many samples what is heard lags behind what is played: the place alone of `found_ping`, which see."""
+    return found_ping(heard, sample_rate=sample_rate, played_at=played_at).samples
+
+
+def found_ping(heard: np.ndarray, *, sample_rate: int, played_at: int = 0) -> Found:
+    """Where a ping is in what is heard, and how surely.
 
     `heard` is `s` or `s ch`, on the clock on which the ping was played at sample `played_at`. Raises LmdmError when
     there is no ping, more than one place where it may be, or one that would have been heard before it was played.
@@ -44,7 +59,7 @@ def device_latency_samples(heard: np.ndarray, *, sample_rate: int, played_at: in
         )
     if place < played_at:
         raise LmdmError(f"The ping was heard at sample {place}, before it was played at {played_at}; try again.")
-    return place - played_at
+    return Found(place - played_at, float(likeness[place]), rest)
 
 
 def _likeness(sound: np.ndarray, sent: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from lmdm_adapter.spec import Sampling
 
 FORMAT = 1
 KINDS = ("session", "block", "event", "governor", "wait", "hold", "resume", "fade_out", "silence", "input", "refused",
-         "clock", "failure", "recording", "end")  # fmt: skip
+         "clock", "failure", "recording", "device", "end")  # fmt: skip
 
 
 def header_of(

@@ -11,6 +11,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lmdm_adapter.demo.app_plan import DemoPlan, Facts
 from lmdm_adapter.demo.origins import hosts_of
+from lmdm_adapter.demo.downloads import add_downloads
 from lmdm_adapter.demo.page import CSS, page, theme
 from lmdm_adapter.demo.socket import add_socket
 from lmdm_adapter.demo.visits import Visits
@@ -29,10 +30,12 @@ def build(make_voice: MakeVoice, plan: DemoPlan, *, facts: Facts | None = None) 
         yield
         visits.leave_all()
         await visits.closed(seconds=END_SECONDS)
+        visits.records.discard_all()
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.visits = visits
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["*"] if plan.share else hosts_of(plan.host))
+    add_downloads(app, visits.records)
     add_socket(app, visits, allowed_origins=plan.allowed_origins)
     return gr.mount_gradio_app(
         app, page(visits, facts or Facts()), "/", auth=plan.auth, max_file_size=MOST_UPLOAD_BYTES, run_history=False,

@@ -17,6 +17,8 @@ class Band:
 
     def __init__(self, live: LiveModel, *, name: str) -> None:
         self._live, self._name, self._computing = live, name, threading.Lock()
+        dtype = str(live.network.dit.dtype).removeprefix("torch.")
+        self.origin = {"model": name, "digest": live.digest, "device": str(live.device), "dtype": dtype}
 
     @property
     def facts(self) -> Facts:
@@ -30,4 +32,4 @@ class Band:
             return EchoVoice(wish)
         if wish.mode != "play":
             raise LmdmError(f"The demo does not play {wish.mode} yet; `lmdm {wish.mode}` does, with a trained model.")
-        return LiveVoice(self._live, values=wish.values, computing=self._computing)
+        return LiveVoice(self._live, values=wish.values, computing=self._computing, origin=self.origin)

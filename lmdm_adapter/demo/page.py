@@ -9,6 +9,7 @@ import gradio as gr
 from lmdm_adapter.demo.app_plan import Facts
 from lmdm_adapter.demo.assets import asset, player_code
 from lmdm_adapter.demo.listener import Listener, visitor_of
+from lmdm_adapter.demo.record_bar import record_bar
 from lmdm_adapter.demo.tabs.delay import delay_tab
 from lmdm_adapter.demo.tabs.jam import jam_tab
 from lmdm_adapter.demo.tabs.play import play_tab
@@ -36,6 +37,7 @@ def page(visits: Visits, facts: Facts) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=UPLOADS_KEPT_SECONDS) as blocks:
         gr.Markdown(f"# {TITLE}\nEndless music, made while you listen. Model: `{facts.name}`.")
         listener = Listener(visits, _player(visits, streams), streams)
+        record_bar(visits)
         with gr.Tabs():
             with gr.Tab("Play", id="play"):
                 play_tab(listener, facts)
@@ -65,7 +67,6 @@ def _player(visits: Visits, streams: dict[str, str]) -> gr.HTML:
 
 def _left(visits: Visits) -> Any:
     async def left(request: gr.Request) -> None:
-        visits.leave(visitor_of(request))
-        visits.tokens.void(visitor_of(request))
+        visits.gone(visitor_of(request))
 
     return left

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lmdm_adapter.demo.app_plan import DemoPlan, Facts
-from lmdm_adapter.demo.origins import hosts_of
 from lmdm_adapter.demo.downloads import add_downloads
+from lmdm_adapter.demo.origins import hosts_of
 from lmdm_adapter.demo.page import CSS, page, theme
 from lmdm_adapter.demo.socket import add_socket
 from lmdm_adapter.demo.visits import Visits

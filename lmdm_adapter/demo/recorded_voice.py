@@ -13,7 +13,6 @@ from lmdm_adapter.demo.record_log import FORMAT, line_of
 from lmdm_adapter.demo.recording import Recording
 from lmdm_adapter.demo.records import Shelf
 from lmdm_adapter.demo.voice import Chunk, Known, Voice, Wish, origin_of
-from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.recorder import versions
 
 HISTORY_BYTES = 4 << 20

@@ -24,7 +24,10 @@ class Band:
     def facts(self) -> Facts:
         """What the page shows of the model."""
         live = self._live
-        return Facts(self._name, live.sampling, live.spec.block_frames / live.codec.frame_rate_hz)
+        return Facts(
+            self._name, live.sampling, live.spec.block_frames / live.codec.frame_rate_hz,
+            device=self.origin["device"], dtype=self.origin["dtype"],
+        )  # fmt: skip
 
     def voice(self, wish: Wish) -> Voice:
         """A new voice. Raises LmdmError for a mode that the model cannot play, and for values that do not fit."""

@@ -123,6 +123,11 @@ class Visits:
         elif visitor in self._tickets:
             self._early.setdefault(visitor, {})[name] = value
 
+    def block_seconds(self, visitor: str) -> float | None:
+        """Length of a block of the visitor's music, which may be an earlier model's; None without any."""
+        making = self._makings.get(visitor)
+        return None if making is None or (voice := making.voice) is None else voice.block_seconds
+
     def notice(self, visitor: str, sentence: str) -> None:
         """Show the visitor a sentence, if they are listening."""
         if (making := self._makings.get(visitor)) is not None:

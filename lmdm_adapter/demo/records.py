@@ -6,7 +6,8 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,16 @@ MOST_SHELVES = 1000
 
 
 class Records:
-    """The shelves of all visits, by the page's own name. The folder of all is made when the first needs it."""
+    """The shelves of all visits, by the page's own name.
+
+    The folder of all is made when the first needs it, and removed with this object or at the end of the program.
+    """
 
     def __init__(self, limits: RecordLimits | None = None) -> None:
         self.limits, self._lock = limits or RecordLimits(), threading.Lock()
         self._shelves: dict[str, Shelf] = {}
         self._folder: Path | None = None
+        self._remove: Callable[[], object] = lambda: None
 
     @property
     def bytes(self) -> int:
@@ -60,9 +65,8 @@ class Records:
         for visitor in list(self._shelves):
             self.discard(visitor)
         with self._lock:
-            folder, self._folder = self._folder, None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._folder = None
+            self._remove()
 
     def new_folder(self) -> Path:
         """A new folder for one visit; nobody but this user may look into it. Raises LmdmError where none can be."""
@@ -70,6 +74,7 @@ class Records:
             with self._lock:
                 if self._folder is None:
                     self._folder = Path(tempfile.mkdtemp(prefix="lmdm-demo-"))
+                    self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
             return Path(tempfile.mkdtemp(dir=self._folder))
         except OSError as error:
             raise LmdmError(f"Nothing can be recorded here: {error.strerror or error}.") from error

@@ -70,6 +70,12 @@ def play(page):
     page.wait_for_function("window.taps > 20", timeout=30_000)
 
 
+def width_on_a_telephone(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(500)
+    return page.evaluate("document.documentElement.scrollWidth")
+
+
 def arrived(page):
     """All samples that the player got, from the first on: `s ch`."""
     packets = page.evaluate("window.arrived")
@@ -109,6 +115,7 @@ def test_what_is_recorded_and_downloaded_is_what_was_sent_and_plays_again(page, 
     assert np.concatenate(list(replayed(log, band.voice))).tobytes() == samples.tobytes()
     url = page.get_by_role("link", name="sound").first.get_attribute("href")
     assert page.request.get(demo.url + url).ok
+    assert width_on_a_telephone(page) <= 390
     page.goto("about:blank")
     assert demo.ended_within(2.0)
     assert page.request.get(demo.url + url).status == 404, "it goes with the page"
@@ -125,6 +132,7 @@ def test_another_model_is_loaded_while_the_old_one_plays(page, models):
     name.fill(str(models[1]))
     page.click("#model-load")
     said.get_by_text("Press Play to hear it").wait_for(timeout=60_000)
+    assert width_on_a_telephone(page) <= 390
     played = page.evaluate("window.lmdm.player.status.played")
     page.wait_for_timeout(500)
     assert page.evaluate("window.lmdm.player.status.played") > played, "the old one plays on"
@@ -135,7 +143,7 @@ def test_another_model_is_loaded_while_the_old_one_plays(page, models):
     assert page.get_by_label("number input for Steps").input_value() == "2"
 
 
-def test_an_upload_plays(page, models):
+def test_an_upload_plays_and_stops(page, demo, models):
     page.get_by_role("button", name="Model", exact=False).first.click()
     for _ in range(3):
         page.wait_for_timeout(1000)
@@ -148,3 +156,6 @@ def test_an_upload_plays(page, models):
     page.locator("#model-said").get_by_text("float32 on cpu").wait_for(timeout=60_000)
     play(page)
     assert "an upload" in page.locator("h1 + p").inner_text()
+    page.click("#play-stop")
+    page.wait_for_function("document.querySelector('[data-show=status]').textContent === 'Stopped.'")
+    assert demo.ended_within(2.0)

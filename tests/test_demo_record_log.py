@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import soundfile
 
+import lmdm_adapter
 from lmdm_adapter.demo.band import Band
 from lmdm_adapter.demo.record_log import read_record_log, replayed
 from lmdm_adapter.demo.recorded_voice import RecordedVoice
 from lmdm_adapter.demo.records import Records
 from lmdm_adapter.demo.voice import Wish
 from lmdm_adapter.errors import LmdmError
+from tests.cli import done, save_live, sentence
 from tests.models import tiny_live
 
 WISH = Wish("play", {"prompt": [["house a minor", 1.0]], "steps": 2, "seed": 3, "guidance": 2})
@@ -62,6 +64,18 @@ def test_replaying_the_log_makes_the_same_samples(band, records, switched_on_at)
     log = read_record_log(recording.log_path)
     assert np.concatenate(list(replayed(log, band.voice))).tobytes() == sound_of(recording).tobytes()
     assert log.header["origin"] == {**band.origin, "look_ahead_frames": log.header["origin"]["look_ahead_frames"]}
+
+
+def test_the_command_replays_a_recording(records, tmp_path):
+    folder = save_live(tmp_path / "toy", 2)
+    recording = played(Band(lmdm_adapter.load(folder), name=str(folder)), records, switched_on_at=3)
+    done("replay", recording.log_path, "--out", tmp_path / "again.wav")
+    again = soundfile.read(tmp_path / "again.wav", dtype="float32", always_2d=True)[0]
+    assert again.tobytes() == sound_of(recording).tobytes()
+    assert "--steps" in sentence("replay", recording.log_path, "--out", tmp_path / "b.wav", "--steps", 4)
+    other = save_live(tmp_path / "other", 3)
+    assert "another model" in sentence("replay", recording.log_path, "--out", tmp_path / "b.wav", "--model", other)
+    assert not (tmp_path / "b.wav").exists()
 
 
 def test_a_turn_that_is_left_out_is_heard(band, records):

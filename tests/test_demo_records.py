@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from lmdm_adapter.demo.echo_voice import EchoVoice
 from lmdm_adapter.demo.making import Ended, Made
 from lmdm_adapter.demo.record_bar import listed
 from lmdm_adapter.demo.record_limits import RecordLimits
@@ -21,7 +22,7 @@ from lmdm_adapter.demo.records import Records
 from lmdm_adapter.demo.visits import Visits
 from lmdm_adapter.demo.voice import Wish
 from lmdm_adapter.errors import LmdmError
-from tests.demo_voices import BLOCK_SAMPLES, CHANNELS, ToneVoice, Voices, tone
+from tests.demo_voices import BLOCK_SAMPLES, CHANNELS, RATE, ToneVoice, Voices, tone
 
 SOON = 2.0
 BLOCK_BYTES = BLOCK_SAMPLES * CHANNELS * 4
@@ -299,3 +300,13 @@ def test_a_download_is_the_file_and_anything_else_is_not_there(records):
         assert client.get(address_of(key, name)).status_code == 404
     records.discard("one")
     assert client.get(address_of(shelf.key, recording.wav_path.name)).status_code == 404
+
+
+def test_an_echo_is_recorded_as_it_is_heard(records):
+    wish, sound = Wish("echo", source=(RATE, CHANNELS)), tone(0, 3 * BLOCK_SAMPLES)
+    voice, shelf = recorded(records, kind=EchoVoice, wish=wish)
+    for start in range(0, len(sound), BLOCK_SAMPLES):
+        voice.hear(sound[start : start + BLOCK_SAMPLES], first_sample=start)
+        voice.next_chunk()
+    voice.close()
+    assert sound_of(shelf.recordings[0]).tobytes() == sound.tobytes()

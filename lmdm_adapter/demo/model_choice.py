@@ -94,4 +94,5 @@ def _named(files: tuple[Path, ...]) -> dict[str, Path]:
                         f"got {', '.join(path.name for path in files)}.")  # fmt: skip
     if configs[0].stat().st_size > MOST_CONFIG_BYTES:
         raise LmdmError(f"{configs[0].name} is larger than {MOST_CONFIG_BYTES >> 20} MiB; that is no config.")
-    return {CONFIG_NAME: configs[0], MODEL_NAME: weights[0], **dict(zip([ADAPTER_NAME], adapters, strict=False))}
+    named = {CONFIG_NAME: configs[0], MODEL_NAME: weights[0]}
+    return {**named, ADAPTER_NAME: adapters[0]} if adapters else named

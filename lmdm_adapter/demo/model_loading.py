@@ -86,7 +86,7 @@ def _try(live: LiveModel, choice: ModelChoice) -> None:
             finite = np.isfinite(audio.samples).all() and torch.isfinite(state.pending[-1].latents).all()
             if not finite:
                 raise LmdmError(f"{choice.shown} makes NaN or infinity in {choice.dtype}; choose float32.")
-    except (RuntimeError, NotImplementedError) as error:
+    except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         reason = str(error).partition("\n")[0].rstrip(".")

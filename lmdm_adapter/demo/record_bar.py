@@ -21,10 +21,10 @@ NOTHING = "Recording begins with the music."
 
 def record_bar(visits: Visits) -> None:
     """Build it into the page that is being made. The list is looked at every second while the switch is on."""
-    with gr.Row(equal_height=True):
+    with gr.Row():
         switch = gr.Checkbox(False, label="Record", info=INFO, elem_id="record", min_width=200)
         shown = gr.HTML("", elem_id="recordings", min_width=200)
-        clear = gr.Button("Delete recordings", elem_id="recordings-clear", min_width=140, scale=0)
+        clear = gr.Button("Delete recordings", elem_id="recordings-clear", min_width=160, scale=0, size="sm")
     look = gr.Timer(LOOK_SECONDS, active=False)
     parts, quiet = [switch, shown, look], {**QUIET, "queue": False}
 

@@ -49,13 +49,14 @@ class Served:
 
 
 @contextmanager
-def served(make_voice: Any, **plan: Any) -> Iterator[Served]:
-    """The whole demo on a free port of 127.0.0.1, played by `make_voice`."""
+def served(make_voice: Any, *, chooser: Any = None, **plan: Any) -> Iterator[Served]:
+    """The whole demo on a free port of 127.0.0.1, played by `make_voice`; a `chooser` lets the page load models."""
     from lmdm_adapter.demo.app import build
     from lmdm_adapter.demo.server import address, bound, server_of
 
     plan = DemoPlan(port=0, **plan)
-    place, app, loops = bound(plan), build(make_voice, plan, facts=Facts(lead_seconds=LEAD_SECONDS)), []
+    app = build(make_voice, plan, facts=Facts(lead_seconds=LEAD_SECONDS), chooser=chooser)
+    place, loops = bound(plan), []
     server = server_of(app)
 
     async def run() -> None:

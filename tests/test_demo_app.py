@@ -56,6 +56,27 @@ def test_a_word_about_a_stream_of_somebody_else_moves_nothing():
     assert not voices.made
 
 
+def test_a_file_that_was_not_uploaded_is_nobodys():
+    """The name of a sound file of the server's, where an upload should be, is answered with no copy of it."""
+    secret = ROOT / "tests" / "vectors" / "secret.wav"
+    client = TestClient(build(Voices(), DemoPlan()), base_url=HOME)
+    config = client.get("/config").json()
+    known = {component["id"]: component for component in config["components"]}
+    asked = [d for d in config["dependencies"] if any(known[i]["type"] == "file" for i in d["inputs"])]
+    assert asked
+    for dependency in asked:
+        data = [_claimed(known[i], secret) for i in dependency["inputs"]]
+        sent = {"data": data, "fn_index": dependency["id"], "session_hash": "a"}
+        answer = client.post("/gradio_api/run/predict", json=sent)
+        assert answer.status_code == 500 and "not uploaded" in answer.json()["error"]
+
+
+def _claimed(component, path):
+    if component["type"] == "file":
+        return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+    return "Sound file" if component["type"] == "radio" else component["props"].get("value")
+
+
 def test_the_pages_files_are_there_and_fetch_nothing():
     code = player_code() + "".join(path.read_text() for path in FOLDER.glob("*.css"))
     assert "AudioWorkletProcessor" in code and "new Worker" in code

@@ -60,5 +60,7 @@ def test_a_missing_extra(monkeypatch):
 
 
 def test_help_names_every_option():
-    for option in ("--model", "--host", "--port", "--no-browser", "--auth", "--max-sessions", "--share", "--device"):
-        assert option in done("demo", "--help")
+    shown = done("demo", "--help")
+    for option in ("--model", "--host", "--port", "--no-browser", "--auth", "--max-sessions", "--share", "--device",
+                   "--allow-models"):  # fmt: skip
+        assert option in shown

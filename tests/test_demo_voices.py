@@ -133,11 +133,11 @@ def test_the_boxes_become_one_prompt():
 
 
 def test_bars_become_blocks():
-    assert blocks_back(2, "bars", tempo_bpm=120, block_seconds=0.5) == 8
-    assert blocks_back(3, "blocks", tempo_bpm=None, block_seconds=0.5) == 3
+    assert blocks_back(2, "bars", 120, block_seconds=0.5) == 8
+    assert blocks_back(3, "blocks", None, block_seconds=0.5) == 3
     for count, unit, tempo in ((1, "bars", None), (0, "blocks", 120), (1, "bars", 10**6)):
         with pytest.raises(LmdmError):
-            blocks_back(count, unit, tempo_bpm=tempo, block_seconds=0.5)
+            blocks_back(count, unit, tempo, block_seconds=0.5)
 
 
 def test_a_corner_of_the_pad_is_one_prompt_and_its_middle_all_four():

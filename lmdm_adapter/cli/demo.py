@@ -24,6 +24,10 @@ def demo(
     share: Annotated[
         bool, typer.Option("--share", help="Make a public link, through Gradio's tunnel; needs --auth.")
     ] = False,
+    allow_models: Annotated[
+        bool,
+        typer.Option("--allow-models", help="Let the page load models also where others use it: folders, hub ids."),
+    ] = False,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = Dtype.float32,
     threads: ThreadsOption = None,
@@ -35,6 +39,6 @@ def demo(
 
     request = DemoRequest(
         model=model, host=host, port=port, browser=browser, auth=auth, max_sessions=max_sessions, share=share,
-        device=device, dtype=dtype.value, threads=threads,
+        allow_models=allow_models, device=device, dtype=dtype.value, threads=threads,
     )  # fmt: skip
     serve_demo(request, notice=say)

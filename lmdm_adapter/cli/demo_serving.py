@@ -29,6 +29,7 @@ class DemoRequest:
     auth: str | None
     max_sessions: int
     share: bool
+    allow_models: bool
     device: str
     dtype: str
     threads: int | None
@@ -57,7 +58,8 @@ def serve_demo(request: DemoRequest, *, notice: Callable[[str], None]) -> None:
     from lmdm_adapter.demo.app_plan import DemoPlan
     from lmdm_adapter.demo.server import bound
 
-    plan = DemoPlan(request.host, request.port, request.max_sessions, parse_auth(request.auth), request.share)
+    plan = DemoPlan(request.host, request.port, request.max_sessions, parse_auth(request.auth), request.share,
+                    allow_models=request.allow_models)  # fmt: skip
     parse_device(request.device)
     with bound(plan) as place:
         live = open_model(request.model, device=request.device, dtype=request.dtype, threads=request.threads)
@@ -70,9 +72,10 @@ def _serve(
     # Seconds of imports: a refusal need not wait for them.
     from lmdm_adapter.demo.app import build
     from lmdm_adapter.demo.band import Band
+    from lmdm_adapter.demo.chooser import Chooser
     from lmdm_adapter.demo.server import public_address, serve, show
 
-    band = Band(live, name=request.model)
+    chooser = Chooser(Band(live, name=request.model))
 
     def opened(url: str) -> None:
         notice(f"The page is at {url} (Ctrl-C ends it).")
@@ -81,4 +84,4 @@ def _serve(
         if request.browser:
             show(url)
 
-    serve(build(band.voice, plan, facts=band.facts), place, opened=opened)
+    serve(build(chooser.voice, plan, chooser=chooser), place, opened=opened)

@@ -19,7 +19,9 @@ from lmdm_adapter.cli.options import (
 
 
 def replay(
-    log: Annotated[Path, typer.Argument(metavar="LOG", help="Folder of a recorded session, or its log.jsonl.")],
+    log: Annotated[
+        Path, typer.Argument(metavar="LOG", help="Folder of a recorded session, its log.jsonl, or the demo's events.")
+    ],
     out: OutOption = Path("out.wav"),
     model: Annotated[
         Optional[str],  # noqa: UP045

@@ -9,6 +9,7 @@ import numpy as np
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.cli.models import open_model
+from lmdm_adapter.cli.replaying_recording import is_recording, replay_recording
 from lmdm_adapter.cli.screen import counting
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.io.files import AudioWriter, require_audio_target
@@ -39,6 +40,8 @@ class ReplayRequest:
 def replay_session(request: ReplayRequest) -> float:
     """Write the session again; its length in seconds. Raises LmdmError for whatever the user can mend."""
     path = request.log / LOG_NAME if request.log.is_dir() else request.log
+    if is_recording(path):
+        return replay_recording(request, path)
     log = read_log(path)
     name = request.model or log.header.get("model")
     if name is None:

@@ -17,12 +17,17 @@ class Band:
 
     def __init__(self, live: LiveModel, *, name: str) -> None:
         self._live, self._name, self._computing = live, name, threading.Lock()
+        dtype = str(live.network.dit.dtype).removeprefix("torch.")
+        self.origin = {"model": name, "digest": live.digest, "device": str(live.device), "dtype": dtype}
 
     @property
     def facts(self) -> Facts:
         """What the page shows of the model."""
         live = self._live
-        return Facts(self._name, live.sampling, live.spec.block_frames / live.codec.frame_rate_hz)
+        return Facts(
+            self._name, live.sampling, live.spec.block_frames / live.codec.frame_rate_hz,
+            device=self.origin["device"], dtype=self.origin["dtype"],
+        )  # fmt: skip
 
     def voice(self, wish: Wish) -> Voice:
         """A new voice. Raises LmdmError for a mode that the model cannot play, and for values that do not fit."""
@@ -30,4 +35,4 @@ class Band:
             return EchoVoice(wish)
         if wish.mode != "play":
             raise LmdmError(f"The demo does not play {wish.mode} yet; `lmdm {wish.mode}` does, with a trained model.")
-        return LiveVoice(self._live, values=wish.values, computing=self._computing)
+        return LiveVoice(self._live, values=wish.values, computing=self._computing, origin=self.origin)

@@ -10,6 +10,7 @@ import gradio as gr
 
 from lmdm_adapter.demo.making import Ended
 from lmdm_adapter.demo.messages import value
+from lmdm_adapter.demo.news import News
 from lmdm_adapter.demo.visits import Visits
 from lmdm_adapter.demo.voice import Wish
 from lmdm_adapter.errors import LmdmError
@@ -20,11 +21,14 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 class Listener:
     """Wires components to the visits of a server. `player` is the page's one player."""
 
-    def __init__(self, visits: Visits, player: gr.HTML, streams: dict[str, str]) -> None:
-        self.visits, self.player, self._streams = visits, player, streams
+    def __init__(self, visits: Visits, player: gr.HTML, streams: dict[str, str], news: News) -> None:
+        self.visits, self.player, self._streams, self.news = visits, player, streams, news
 
     def play(self, start: Any, stop: Any, inputs: list[Any], wish: Callable[..., Wish]) -> None:
-        """Let the event `start` play what `wish` makes of the inputs, until `stop`; through the player's value."""
+        """Let the event `start` play what `wish` makes of the inputs, until `stop`; through the player's value.
+
+        The page is brought up to date first, since it may be another model that will play.
+        """
 
         async def begin(request: gr.Request, *values: Any) -> AsyncIterator[str]:
             visitor, stream = visitor_of(request), secrets.token_urlsafe(12)
@@ -37,19 +41,27 @@ class Listener:
             finally:
                 del self._streams[stream]
 
-        playing = start(begin, inputs, self.player, concurrency_limit=None, **QUIET)
+        playing = self.news.before(start)(begin, inputs, self.player, concurrency_limit=None, **QUIET)
         stop(self._stopped, None, self.player, cancels=[playing], queue=False, **QUIET)
 
     async def _stopped(self, request: gr.Request) -> str:
         self.visits.leave(visitor_of(request))
         return value(Ended(), "")
 
-    def on(self, event: Any, name: str, inputs: list[Any], read: Callable[..., Any]) -> None:
-        """Let an event turn the parameter `name` to what `read` makes of the inputs."""
+    def on(
+        self, event: Any, name: str, inputs: list[Any], read: Callable[..., Any], *, in_blocks: bool = False
+    ) -> None:
+        """Let an event turn the parameter `name` to what `read` makes of the inputs.
+
+        With `in_blocks` it is told `block_seconds` too: how long the blocks are of what the visitor hears.
+        """
 
         async def turn(request: gr.Request, *values: Any) -> None:
+            visitor = visitor_of(request)
             try:
-                self.visits.turn(visitor_of(request), name, read(*values))
+                block_seconds = self.visits.block_seconds(visitor) or self.news.facts().block_seconds
+                told = read(*values, block_seconds=block_seconds) if in_blocks else read(*values)
+                self.visits.turn(visitor, name, told)
             except LmdmError as error:
                 self.visits.notice(visitor_of(request), str(error))
 

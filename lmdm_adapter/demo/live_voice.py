@@ -35,7 +35,7 @@ class LiveVoice:
 
     def __init__(
         self, live: LiveModel, *, values: Mapping[str, Any] | None = None, computing: threading.Lock | None = None,
-        look_ahead_frames: int | None = None,
+        look_ahead_frames: int | None = None, origin: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self._live, self._computing = live, computing or threading.Lock()
         codec = live.codec
@@ -44,6 +44,7 @@ class LiveVoice:
         own = {"prompt": (("", 1.0),), "negative_prompt": None, "policy": "keep", "freeze": False, "seed": 0}
         self._values = {**own, "steps": live.sampling.steps, "guidance": live.sampling.guidance}
         self._turns: list[tuple[str, Any]] = []
+        self._turned = 0
         self._guard, self._index, self._notice = threading.Lock(), 0, None
         self._moments: dict[str, StreamState] = {}
         self._frozen: StreamState | None = None
@@ -53,6 +54,7 @@ class LiveVoice:
                 self._values[name] = fits
         if look_ahead_frames is None:
             look_ahead_frames = low_latency_frames(codec)
+        self.origin = {**(origin or {}), "look_ahead_frames": look_ahead_frames}
         with self._computing:
             self._state = live.start(self._values["seed"], look_ahead_frames=look_ahead_frames)
 
@@ -82,7 +84,7 @@ class LiveVoice:
             raise LmdmError("The model made NaN or infinity; play in float32, or with another model.")
         report = Report(self._index, seconds, audio.seconds, memory_bytes(self._live.device), self._notice)
         self._index, self._notice = self._index + 1, None
-        return Chunk(samples, report)
+        return Chunk(samples, report, self._turned)
 
     def _controls(self) -> Controls:
         return Controls(self._values["prompt"], self._values["negative_prompt"])
@@ -97,6 +99,7 @@ class LiveVoice:
     def _apply_turns(self) -> None:
         with self._guard:
             turns, self._turns = self._turns, []
+        self._turned += len(turns)
         for name, value in turns:
             try:
                 self._apply(name, value)

@@ -115,6 +115,8 @@ class Making:
                 self._tell(Opened(voice.sample_rate, voice.channels, voice.block_seconds, self.lead_seconds))
                 why = self._make_all(voice)
             finally:
+                # A voice that has ended must not keep its model, which may have been replaced, in memory.
+                self._voice = None
                 voice.close()
         except LmdmError as error:
             why = str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -9,6 +10,9 @@ import gradio as gr
 from lmdm_adapter.demo.app_plan import Facts
 from lmdm_adapter.demo.assets import asset, player_code
 from lmdm_adapter.demo.listener import Listener, visitor_of
+from lmdm_adapter.demo.model_bar import ModelDesk, model_bar
+from lmdm_adapter.demo.news import News
+from lmdm_adapter.demo.record_bar import record_bar
 from lmdm_adapter.demo.tabs.delay import delay_tab
 from lmdm_adapter.demo.tabs.jam import jam_tab
 from lmdm_adapter.demo.tabs.play import play_tab
@@ -30,23 +34,32 @@ def theme() -> gr.themes.Base:
     return gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
 
-def page(visits: Visits, facts: Facts) -> gr.Blocks:
-    """The whole page, for `visits`."""
+def page(visits: Visits, facts: Callable[[], Facts], *, desk: ModelDesk | None = None) -> gr.Blocks:
+    """The whole page, for `visits`. `facts` tells of the model that would play now; with a `desk` it can be chosen."""
     streams: dict[str, str] = {}
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=UPLOADS_KEPT_SECONDS) as blocks:
-        gr.Markdown(f"# {TITLE}\nEndless music, made while you listen. Model: `{facts.name}`.")
-        listener = Listener(visits, _player(visits, streams), streams)
+        news = News(facts)
+        news.about(gr.Markdown(_heading(facts())), _heading)
+        listener = Listener(visits, _player(visits, streams), streams, news)
+        record_bar(visits)
         with gr.Tabs():
             with gr.Tab("Play", id="play"):
-                play_tab(listener, facts)
+                play_tab(listener, facts())
             with gr.Tab("Sketch", id="sketch"):
                 sketch_tab(listener)
             with gr.Tab("Jam", id="jam"):
                 jam_tab(listener)
             with gr.Tab("Generative delay", id="delay"):
                 delay_tab(listener)
+        if desk is not None:
+            model_bar(listener, desk)
+        news.now(blocks.load)
         blocks.unload(_left(visits))
     return blocks.queue(default_concurrency_limit=None)
+
+
+def _heading(facts: Facts) -> str:
+    return f"# {TITLE}\nEndless music, made while you listen. Model: `{facts.name.replace('`', '')}`."
 
 
 def _player(visits: Visits, streams: dict[str, str]) -> gr.HTML:
@@ -65,7 +78,6 @@ def _player(visits: Visits, streams: dict[str, str]) -> gr.HTML:
 
 def _left(visits: Visits) -> Any:
     async def left(request: gr.Request) -> None:
-        visits.leave(visitor_of(request))
-        visits.tokens.void(visitor_of(request))
+        visits.gone(visitor_of(request))
 
     return left

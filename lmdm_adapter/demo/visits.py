@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from lmdm_adapter.demo.making import Ended, Made, Making, Notice, Opened
+from lmdm_adapter.demo.recorded_voice import RecordedVoice
+from lmdm_adapter.demo.records import Records
 from lmdm_adapter.demo.seats import Seats, Ticket
 from lmdm_adapter.demo.tokens import Tokens
 from lmdm_adapter.demo.voice import MakeVoice, Voice, Wish
@@ -26,8 +28,8 @@ class Waiting:
 class Visits:
     """Everyone who listens or waits, by the page's own name for them. For one event loop."""
 
-    def __init__(self, make_voice: MakeVoice, *, most_sessions: int) -> None:
-        self._make_voice = make_voice
+    def __init__(self, make_voice: MakeVoice, *, most_sessions: int, records: Records | None = None) -> None:
+        self._make_voice, self.records = make_voice, records or Records()
         self.seats, self.tokens = Seats(most_sessions), Tokens()
         self._makings: dict[str, Making] = {}
         self._ending: list[Making] = []
@@ -67,7 +69,9 @@ class Visits:
             await ticket.moved.wait()
 
     def _open(self, visitor: str, wish: Wish) -> Voice:
-        return self._make_voice(replace(wish, values={**wish.values, **self._early.pop(visitor, {})}))
+        wish = replace(wish, values={**wish.values, **self._early.pop(visitor, {})})
+        shelf = self.records.shelf(visitor)
+        return RecordedVoice(self._make_voice(wish), wish, shelf)
 
     def leave(self, visitor: str) -> None:
         """End the visitor's music, or their wait, now. Also for visitors who are not there."""
@@ -84,6 +88,12 @@ class Visits:
             self._early.pop(visitor, None)
         self.seats.leave(ticket)
         ticket.moved.set()
+
+    def gone(self, visitor: str) -> None:
+        """The visitor's page was closed: nothing of theirs stays."""
+        self.leave(visitor)
+        self.tokens.void(visitor)
+        self.records.discard(visitor)
 
     def leave_all(self) -> None:
         """End everyone's."""
@@ -112,6 +122,11 @@ class Visits:
             making.voice.set(name, value)
         elif visitor in self._tickets:
             self._early.setdefault(visitor, {})[name] = value
+
+    def block_seconds(self, visitor: str) -> float | None:
+        """Length of a block of the visitor's music, which may be an earlier model's; None without any."""
+        making = self._makings.get(visitor)
+        return None if making is None or (voice := making.voice) is None else voice.block_seconds
 
     def notice(self, visitor: str, sentence: str) -> None:
         """Show the visitor a sentence, if they are listening."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,10 +32,14 @@ class Report:
 
 @dataclass(frozen=True)
 class Chunk:
-    """The next samples, `s ch` float32, and what they cost. There may be none yet: a decoder holds some back."""
+    """The next samples, `s ch` float32, and what they cost. There may be none yet: a decoder holds some back.
+
+    `turns` is how many calls of `set` were in force when it was made, of a voice that can tell.
+    """
 
     samples: np.ndarray
     report: Report
+    turns: int | None = None
 
 
 class Voice(Protocol):
@@ -60,6 +64,19 @@ class Voice(Protocol):
     def close(self) -> None:
         """Give back what it holds; nothing is called after this."""
         ...
+
+
+@runtime_checkable
+class Known(Protocol):
+    """A voice that can be made again: its chunks tell their `turns`, and it tells what it plays with."""
+
+    origin: Mapping[str, Any]
+    """The model's name and digest, where it computes and how; as JSON."""
+
+
+def origin_of(voice: Voice) -> Mapping[str, Any]:
+    """What a voice plays with, or nothing where it does not tell."""
+    return voice.origin if isinstance(voice, Known) else {}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def prompt_of(*words: Any) -> list[list[Any]]:
     return pairs or [[", ".join(said), 1.0]]
 
 
-def blocks_back(count: float, unit: str, *, tempo_bpm: float | None, block_seconds: float) -> int:
+def blocks_back(count: float, unit: str, tempo_bpm: float | None, *, block_seconds: float) -> int:
     """How many blocks to go back; bars need a tempo. Raises LmdmError without one, and for less than one block."""
     if unit == "bars":
         if not tempo_bpm:

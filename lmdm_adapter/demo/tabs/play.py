@@ -56,7 +56,9 @@ def play_tab(listener: Listener, facts: Facts) -> None:
         with gr.Column(min_width=220):
             pad = _pad()
     knobs = _knobs(texts, weights, facts)
-    _moments(listener, knobs, facts.block_seconds)
+    _moments(listener, knobs)
+    listener.news.about(knobs.steps, lambda facts: facts.sampling.steps)
+    listener.news.about(knobs.guidance, lambda facts: facts.sampling.guidance)
     _wire(listener, knobs, start, stop)
     pad.change(corner_weights, pad, weights, queue=False, show_progress="hidden")
 
@@ -99,7 +101,7 @@ def _knobs(texts: list[gr.Textbox], weights: list[gr.Slider], facts: Facts) -> P
     return PlayKnobs(texts, weights, tempo, key, negative, policy, steps, guidance, seed, lead)
 
 
-def _moments(listener: Listener, knobs: PlayKnobs, block_seconds: float) -> None:
+def _moments(listener: Listener, knobs: PlayKnobs) -> None:
     with gr.Row():
         count = gr.Number(4, label="Go back", precision=0, minimum=1, min_width=90)
         unit = gr.Radio(["blocks", "bars"], value="blocks", label="by", min_width=140)
@@ -111,8 +113,7 @@ def _moments(listener: Listener, knobs: PlayKnobs, block_seconds: float) -> None
             recall = gr.Button(f"Go to {moment}", min_width=110)
             listener.on(keep.click, "keep", [], lambda moment=moment: moment)
             listener.on(recall.click, "recall", [], lambda moment=moment: moment)
-    listener.on(back.click, "rewind_blocks", [count, unit, knobs.tempo], lambda count, unit, tempo: blocks_back(
-        count, unit, tempo_bpm=tempo, block_seconds=block_seconds))  # fmt: skip
+    listener.on(back.click, "rewind_blocks", [count, unit, knobs.tempo], blocks_back, in_blocks=True)
     listener.on(freeze.change, "freeze", [freeze], bool)
 
 

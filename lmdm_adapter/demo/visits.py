@@ -11,6 +11,7 @@ import numpy as np
 
 from lmdm_adapter.demo.making import Ended, Made, Making, Notice, Opened
 from lmdm_adapter.demo.seats import Seats, Ticket
+from lmdm_adapter.demo.sounds import Sounds
 from lmdm_adapter.demo.tokens import Tokens
 from lmdm_adapter.demo.voice import MakeVoice, Voice, Wish
 from lmdm_adapter.errors import LmdmError
@@ -28,7 +29,7 @@ class Visits:
 
     def __init__(self, make_voice: MakeVoice, *, most_sessions: int) -> None:
         self._make_voice = make_voice
-        self.seats, self.tokens = Seats(most_sessions), Tokens()
+        self.seats, self.tokens, self.sounds = Seats(most_sessions), Tokens(), Sounds()
         self._makings: dict[str, Making] = {}
         self._ending: list[Making] = []
         self._tickets: dict[str, Ticket] = {}
@@ -67,7 +68,8 @@ class Visits:
             await ticket.moved.wait()
 
     def _open(self, visitor: str, wish: Wish) -> Voice:
-        return self._make_voice(replace(wish, values={**wish.values, **self._early.pop(visitor, {})}))
+        values = self.sounds.resolved({**wish.values, **self._early.pop(visitor, {})})
+        return self._make_voice(replace(wish, values=values))
 
     def leave(self, visitor: str) -> None:
         """End the visitor's music, or their wait, now. Also for visitors who are not there."""

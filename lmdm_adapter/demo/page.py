@@ -40,11 +40,11 @@ def page(visits: Visits, facts: Facts) -> gr.Blocks:
             with gr.Tab("Play", id="play"):
                 play_tab(listener, facts)
             with gr.Tab("Sketch", id="sketch"):
-                sketch_tab(listener)
+                sketch_tab(listener, facts)
             with gr.Tab("Jam", id="jam"):
-                jam_tab(listener)
+                jam_tab(listener, facts)
             with gr.Tab("Generative delay", id="delay"):
-                delay_tab(listener)
+                delay_tab(listener, facts)
         blocks.unload(_left(visits))
     return blocks.queue(default_concurrency_limit=None)
 

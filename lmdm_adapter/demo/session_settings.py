@@ -1,4 +1,4 @@
-"""What the page may say to a session besides its parameters, and what of those it takes less of than a session would."""
+"""What the page may say to a session besides its parameters, and where it takes less than a session would."""
 
 from __future__ import annotations
 

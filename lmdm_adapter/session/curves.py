@@ -17,7 +17,7 @@ LONGEST_SECONDS = 240.0
 
 @dataclass(frozen=True)
 class Curves:
-    """Values from 0 to 1, evenly over `seconds`, after which they repeat; a curve without values leaves it to the model.
+    """Values from 0 to 1, evenly over `seconds`, again and again; what a curve without values tells is left open.
 
     Raises LmdmError for values outside of that, and for a length that is not positive or longer than four minutes.
     """

@@ -11,11 +11,11 @@ from lmdm_adapter.session.frozen import FrozenLoop
 
 
 class SketchLine:
-    """Frames of a sketch from `first_frame` on, the newest `kept_frames` of them; where there are none, nothing is drawn.
+    """Frames of a sketch from `first_frame` on, the newest `kept_frames` of them.
 
-    Frames are kept exact and loosened when they are read, so that tightness takes effect at the very frame. A read
-    looks `widest_frames // 2` frames to either side, wherever the knob stands. Raises LmdmError for room for less than
-    that.
+    Where there are none, nothing is drawn. Frames are kept exact and loosened when they are read, so that tightness
+    takes effect at the very frame. A read looks `widest_frames // 2` frames to either side, wherever the knob stands.
+    Raises LmdmError for room for less than that.
     """
 
     def __init__(self, *, widest_frames: int, kept_frames: int, first_frame: int = 0) -> None:

@@ -49,13 +49,13 @@ class Served:
 
 
 @contextmanager
-def served(make_voice: Any, *, facts: Facts = Facts(lead_seconds=LEAD_SECONDS), **plan: Any) -> Iterator[Served]:
+def served(make_voice: Any, *, facts: Facts | None = None, **plan: Any) -> Iterator[Served]:
     """The whole demo on a free port of 127.0.0.1, played by `make_voice`."""
     from lmdm_adapter.demo.app import build
     from lmdm_adapter.demo.server import address, bound, server_of
 
     plan = DemoPlan(port=0, **plan)
-    place, app, loops = bound(plan), build(make_voice, plan, facts=facts), []
+    place, app, loops = bound(plan), build(make_voice, plan, facts=facts or Facts(lead_seconds=LEAD_SECONDS)), []
     server = server_of(app)
 
     async def run() -> None:

@@ -40,7 +40,8 @@ def sketch_tab(listener: Listener, facts: Facts) -> None:
 
     def wish(drawn: Any, bars: float, tempo: float | None, *told: Any) -> Wish:
         sketch = checked_curves(drawn, bars=bars, tempo_bpm=tempo)
-        return Wish("sketch", {"sketch": sketch, **dict(zip(knobs, told, strict=True))})
+        values = {"sketch": sketch, **dict(zip(knobs, told, strict=True))}
+        return Wish("sketch", values, lead_seconds=facts.lead_seconds)
 
     listener.play(start.click, stop.click, [curves, bars, tempo, *knobs.values()], wish)
     for event in (curves.change, bars.change, tempo.change):

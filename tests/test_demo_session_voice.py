@@ -54,8 +54,10 @@ def song(tmp_path):
     return str(tmp_path / "song.wav"), sound(2000, seed=5)
 
 
-def voice_of(mode: str, values: Mapping[str, Any], source: tuple[int, int] | None = None) -> SessionVoice:
-    wish = Wish(mode, {**TOLD, **values}, lead_seconds=LEAD_SECONDS, source=source)
+def voice_of(
+    mode: str, values: Mapping[str, Any], source: tuple[int, int] | None = None, *, lead_seconds: float = LEAD_SECONDS
+) -> SessionVoice:
+    wish = Wish(mode, {**TOLD, **values}, lead_seconds=lead_seconds, source=source)
     voice = session_voice(LIVE, wish, name="toy", computing=threading.Lock())
     voice._now = lambda: 0.0  # The page never runs dry, so a block is waited for as long as it takes.
     return voice
@@ -99,7 +101,7 @@ def test_a_drawing_is_played_as_the_engine_plays_it_again_and_again() -> None:
 def test_a_file_is_known_ahead_and_begins_again(song) -> None:
     path, samples = song
     dry = np.tile(samples, (3, 1))
-    jam = played(voice_of("jam", {"sound": path, "visibility_seconds": 0.3, "mix": 0.5}))
+    jam = played(voice_of("jam", {"sound": path, "visibility_seconds": 0.3, "mix": 0.5}, lead_seconds=1.2))
     mode = AheadJam(LIVE.codec, FACTS, samples, visibility_seconds=0.3)
     assert np.array_equal(jam, rendered(engine_of(mode, source=(RATE, 1), mix=0.5), dry))
     sketch = played(voice_of("sketch", {"sound": path}))

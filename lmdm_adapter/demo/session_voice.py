@@ -25,6 +25,7 @@ from lmdm_adapter.session.known_ahead import DrawnMode, LoopedSound
 log = logging.getLogger(__name__)
 
 FIRST_WAIT_SECONDS, WAIT_SECONDS, LONGEST_SLEEP_SECONDS = 0.05, 0.005, 0.25
+WORK_SAMPLES, PIECES_OF_A_LEAD = 1024, 4
 SAFE_SECONDS = 0.05
 """What the page must have left to play; a block is waited for no longer than until then."""
 
@@ -62,6 +63,9 @@ class SessionVoice:
         self._computing = computing or threading.Lock()
         self._stop, self._wanted, self._made = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._make, name="lmdm-demo-session", daemon=True)
+        # Pieces that the live input's dry side takes whole, and that a lead holds several of.
+        lead_samples = engine.plan.governor.lead_seconds * self.sample_rate
+        self._piece_samples = max(1, min(WORK_SAMPLES, int(lead_samples / PIECES_OF_A_LEAD)))
         self._notice, self._index, self._runs_dry_at = played.notice, 0, 0.0
         self._heard = False
         if played.microphone and engine.input is not None:
@@ -72,15 +76,13 @@ class SessionVoice:
         if self._thread.ident is None:
             self._thread.start()
         engine, count = self.engine, self._played.chunk_samples
-        if not self._ready(count):
+        if not self._begun():
             return Chunk(np.zeros((0, self.channels), np.float32), Report(self._index, 0.0, 0.0))
         if engine.player.doing == "ended" and engine.failure is not None:
             raise engine.failure
-        if self._played.sound is not None:
-            engine.hear(self._played.sound.next(count))
         samples = np.empty((count, self.channels), np.float32)
-        engine.pull(samples)
-        self._wanted.set()
+        for first in range(0, count, self._piece_samples):
+            self._pull(samples[first : first + self._piece_samples])
         return Chunk(samples, self._report(engine.noted()))
 
     def set(self, name: str, value: Any) -> None:
@@ -118,16 +120,24 @@ class SessionVoice:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def _ready(self, count: int) -> bool:
-        """Whether `count` samples can be played; waits for them as long as the page has something left to play."""
+    def _pull(self, out: np.ndarray) -> None:
+        """Fill a piece; a block is waited for as long as the page has something left to play."""
         player = self.engine.player
-        if player.doing == "waiting":
-            self._waited(player.start_samples, FIRST_WAIT_SECONDS)
-            return self.engine.over or player.ring.readable_samples >= player.start_samples
         if player.doing == "playing":
-            self._waited(count + player.fade_samples, self._runs_dry_at - SAFE_SECONDS - self._now())
-        self._runs_dry_at = max(self._runs_dry_at, self._now()) + count / self.sample_rate
-        return True
+            self._waited(len(out) + player.fade_samples, self._runs_dry_at - SAFE_SECONDS - self._now())
+        self._runs_dry_at = max(self._runs_dry_at, self._now()) + len(out) / self.sample_rate
+        if self._played.sound is not None:
+            self.engine.hear(self._played.sound.next(len(out)))
+        self.engine.pull(out)
+        self._wanted.set()
+
+    def _begun(self) -> bool:
+        """Whether the first lead is there; waits a moment for it."""
+        player = self.engine.player
+        if player.doing != "waiting":
+            return True
+        self._waited(player.start_samples, FIRST_WAIT_SECONDS)
+        return self.engine.over or player.ring.readable_samples >= player.start_samples
 
     def _waited(self, samples: int, most_seconds: float) -> None:
         ring, until = self.engine.player.ring, self._now() + most_seconds

@@ -21,7 +21,7 @@ from lmdm_adapter.session.delay_mode import DelayMode, delay_seconds_of
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.governor import GovernorPlan
 from lmdm_adapter.session.jam_mode import JamMode, JamTiming, late_frames, visible_frames
-from lmdm_adapter.session.known_ahead import AheadJam, AheadSketch, DrawnMode, LoopedSound
+from lmdm_adapter.session.known_ahead import AheadJam, AheadSketch, DrawnMode, LoopedSound, SketchAhead
 from lmdm_adapter.session.maker import Facts, facts_of
 from lmdm_adapter.session.modes import Mode
 from lmdm_adapter.session.needs import require_needs, sketch_settings
@@ -74,6 +74,12 @@ def session_voice(live: LiveModel, wish: Wish, *, name: str, computing: threadin
     return _voice(stage, wish, engine, notice, computing)
 
 
+def page_seconds(lead_seconds: float) -> float:
+    """How late what a page is sent comes back from its microphone, without what its devices add: its lead, one chunk
+    more, and the line."""
+    return lead_seconds * (1.0 + 1.0 / CHUNKS_OF_A_LEAD) + LINE_SECONDS
+
+
 def _stage(live: LiveModel, wish: Wish, own: Mapping[str, Any], drawing: Any, path: str | None) -> Stage:
     facts = facts_of(live, look_ahead_frames=low_latency_frames(live.codec))
     ahead_seconds = own["ahead_seconds"]
@@ -86,8 +92,7 @@ def _stage(live: LiveModel, wish: Wish, own: Mapping[str, Any], drawing: Any, pa
         return Stage(live, facts, plan, own, sound=LoopedSound(audio.samples.T))
     if wish.source is None:
         raise LmdmError(f"{wish.mode} needs a sound to hear: start the microphone, or choose a file.")
-    page_seconds = wish.lead_seconds * (1.0 + 1.0 / CHUNKS_OF_A_LEAD)
-    return Stage(live, facts, plan, own, page_seconds + LINE_SECONDS)
+    return Stage(live, facts, plan, own, page_seconds(wish.lead_seconds))
 
 
 def _engine(stage: Stage, wish: Wish, mode: Mode, values: Mapping[str, Any]) -> Engine:
@@ -105,8 +110,8 @@ def _voice(stage: Stage, wish: Wish, engine: Engine, notice: str | None, computi
     source_rate = wish.source[0] if wish.source is not None else rate
     played = Played(chunk_samples, stage.sound, microphone, round(stage.late_seconds * source_rate), notice)
     budget = dict(engine.budget(device_seconds=stage.device_seconds).parts)
-    if not microphone:
-        budget["device"] = budget.get("device", 0.0) + wish.lead_seconds
+    if isinstance(engine.mode, (SketchAhead, AheadJam)):
+        budget["device"] = wish.lead_seconds
     return SessionVoice(
         engine, played, budget=budget, computing=computing, memory=lambda: memory_bytes(stage.live.device)
     )  # fmt: skip

@@ -15,10 +15,11 @@ from lmdm_adapter.demo.wording import delay_seconds
 
 def delay_tab(listener: Listener, facts: Facts) -> None:
     """Build the tab into the page that is being made."""
-    gr.Markdown("Play something; it comes back later, played by the model.")
+    gr.Markdown("Play something; it comes back later, played by the model. A delay that is too short for the model is "
+                "answered with the shortest that works.")  # fmt: skip
     source = source_chooser()
     with gr.Row():
-        tempo = gr.Number(120, label="Tempo in BPM", minimum=20, maximum=400, min_width=110)
+        tempo = gr.Number(100, label="Tempo in BPM", minimum=20, maximum=400, min_width=110)
         beats = gr.Slider(0.25, 16, 4, step=0.25, label="Delay in beats", min_width=150)
         feedback = gr.Slider(
             0, 0.98, 0.4, step=0.01, label="Feedback", min_width=200, info="How much comes back again."

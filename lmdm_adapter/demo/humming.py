@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def curve_of_hum(told: Any) -> list[float]:
         raise LmdmError("No note was heard; hum nearer to the microphone, or louder.")
     midi = CONFIG.lowest_midi + np.nan_to_num(notes).argmax(axis=0).astype(float)
     heard, edges = np.where(there, midi, np.nan), np.arange(POINTS + 1) * len(midi) // POINTS
-    pieces = [heard[first : max(last, first + 1)] for first, last in zip(edges, edges[1:], strict=False)]
+    pieces = [heard[first : max(last, first + 1)] for first, last in itertools.pairwise(edges)]
     middles = np.array([np.nanmedian(piece) if np.isfinite(piece).any() else np.nan for piece in pieces])
     low, high = MELODY_MIDI
     return np.clip((_held(middles) - low) / (high - low), 0.0, 1.0).round(4).tolist()

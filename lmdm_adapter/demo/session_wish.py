@@ -67,16 +67,18 @@ def session_voice(live: LiveModel, wish: Wish, *, name: str, computing: threadin
     values = dict(wish.values)
     own = {name: one.checked(values.pop(name, one.default)) for name, one in OWN.items()}
     drawing, path = values.pop("sketch", None), values.pop("sound", None)
+    stage = _stage(live, wish, own, drawing, path)
     with computing:
-        stage = _stage(live, wish, own, drawing, path)
         mode, notice = MODES[wish.mode](stage)
         engine = _engine(stage, wish, mode, _session_values(values, microphone=stage.late_seconds > 0.0))
     return _voice(stage, wish, engine, notice, computing)
 
 
 def page_seconds(lead_seconds: float) -> float:
-    """How late what a page is sent comes back from its microphone, without what its devices add: its lead, one chunk
-    more, and the line."""
+    """How late what is sent to a page comes back from its microphone, but for what its devices add.
+
+    That is its lead, a chunk more, and the line.
+    """
     return lead_seconds * (1.0 + 1.0 / CHUNKS_OF_A_LEAD) + LINE_SECONDS
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.music import STEM_NAMES, Song
 
+
 WHOLE = "mix"
 """The music is the whole song, which nobody accompanies: a model that jams learns to play alone beside it."""
 

@@ -49,14 +49,14 @@ class Served:
 
 
 @contextmanager
-def served(make_voice: Any, *, chooser: Any = None, **plan: Any) -> Iterator[Served]:
+def served(make_voice: Any, *, facts: Facts | None = None, chooser: Any = None, **plan: Any) -> Iterator[Served]:
     """The whole demo on a free port of 127.0.0.1, played by `make_voice`; a `chooser` lets the page load models."""
     from lmdm_adapter.demo.app import build
     from lmdm_adapter.demo.server import address, bound, server_of
 
     plan = DemoPlan(port=0, **plan)
-    app = build(make_voice, plan, facts=Facts(lead_seconds=LEAD_SECONDS), chooser=chooser)
-    place, loops = bound(plan), []
+    facts = facts or Facts(lead_seconds=LEAD_SECONDS)
+    place, app, loops = bound(plan), build(make_voice, plan, facts=facts, chooser=chooser), []
     server = server_of(app)
 
     async def run() -> None:

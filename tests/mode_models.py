@@ -29,7 +29,7 @@ PLAN = SessionPlan.listening(0.1)
 SPEC = BlockSpec(block_frames=6, context_blocks=3)
 
 
-def listening_live(seed: int = 0, *, steps: int = 2) -> LiveModel:
+def listening_live(seed: int = 0, *, steps: int = 2, spec: BlockSpec = SPEC) -> LiveModel:
     """A tiny model at 8 kHz with accompaniment and sketch, all of whose columns are drawn."""
     config = host_config()
     config["sample_rate"] = RATE
@@ -37,7 +37,7 @@ def listening_live(seed: int = 0, *, steps: int = 2) -> LiveModel:
     for part in ("encoder", "decoder"):
         autoencoder[part]["config"]["strides"] = [8, 8]
     autoencoder["downsampling_ratio"] = FRAME
-    section = tiny_section(SPEC, sampling=Sampling(steps=steps, sampler="euler"))
+    section = tiny_section(spec, sampling=Sampling(steps=steps, sampler="euler"))
     network = Network(section.extend(network_config(config)))
     randomise(network, seed)
     live = LiveModel(network.requires_grad_(False).eval(), section, config)

@@ -7,8 +7,8 @@ import threading
 from lmdm_adapter.demo.app_plan import Facts
 from lmdm_adapter.demo.echo_voice import EchoVoice
 from lmdm_adapter.demo.live_voice import LiveVoice
+from lmdm_adapter.demo.session_wish import session_voice
 from lmdm_adapter.demo.voice import Voice, Wish
-from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 
 
@@ -34,5 +34,5 @@ class Band:
         if wish.mode == "echo":
             return EchoVoice(wish)
         if wish.mode != "play":
-            raise LmdmError(f"The demo does not play {wish.mode} yet; `lmdm {wish.mode}` does, with a trained model.")
+            return session_voice(self._live, wish, name=self._name, computing=self._computing)
         return LiveVoice(self._live, values=wish.values, computing=self._computing, origin=self.origin)

@@ -23,12 +23,16 @@ GUESSED_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Opened:
-    """The voice is there: its rate, channels and block length, and how far ahead it will be made."""
+    """The voice is there: its rate, channels and block length, and how far ahead it will be made.
+
+    `budget` are the parts of its latency in seconds, by name, where it knows them.
+    """
 
     sample_rate: int
     channels: int
     block_seconds: float
     lead_seconds: float
+    budget: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,8 @@ class Making:
         try:
             voice = self._voice = self._open_voice()
             try:
-                self._tell(Opened(voice.sample_rate, voice.channels, voice.block_seconds, self.lead_seconds))
+                budget = getattr(voice, "budget", None)
+                self._tell(Opened(voice.sample_rate, voice.channels, voice.block_seconds, self.lead_seconds, budget))
                 why = self._make_all(voice)
             finally:
                 # A voice that has ended must not keep its model, which may have been replaced, in memory.

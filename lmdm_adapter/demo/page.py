@@ -46,11 +46,11 @@ def page(visits: Visits, facts: Callable[[], Facts], *, desk: ModelDesk | None =
             with gr.Tab("Play", id="play"):
                 play_tab(listener, facts())
             with gr.Tab("Sketch", id="sketch"):
-                sketch_tab(listener)
+                sketch_tab(listener, facts())
             with gr.Tab("Jam", id="jam"):
-                jam_tab(listener)
+                jam_tab(listener, facts())
             with gr.Tab("Generative delay", id="delay"):
-                delay_tab(listener)
+                delay_tab(listener, facts())
         if desk is not None:
             model_bar(listener, desk)
         news.now(blocks.load)

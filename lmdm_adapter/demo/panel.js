@@ -34,6 +34,7 @@ class Panel {
   }
 
   report(report, aheadSeconds) {
+    if (!report.audio_seconds) return;
     this.blocks.push({ compute: report.compute_seconds, audio: report.audio_seconds, ahead: aheadSeconds });
     this.blocks = this.blocks.slice(-KEPT_BLOCKS);
     const recent = this.blocks.slice(-8).filter((b) => b.audio > 0);

@@ -11,7 +11,8 @@ class Player {
     this.latencyFrom = null;
     this.lastTold = 0;
     this.stream = null;
-    this.loopbackSamples = 0;
+    this.loopbackSeconds = 0;
+    this.serial = 0;
   }
 
   // Browsers let a page sound only after its visitor did something; every context is made or woken then.
@@ -19,12 +20,14 @@ class Player {
     for (const context of [this.context, this.captureContext]) if (context?.state === "suspended") context.resume();
   }
 
-  async open({ stream, sample_rate, channels, block_seconds, lead_seconds }) {
+  async open({ stream, sample_rate, channels, block_seconds, lead_seconds, budget }) {
     this.stream = stream;
+    this.onbegan = null;
+    showBudget(budget);
     this.rate = sample_rate;
     const seconds = ROOM_SECONDS + lead_seconds + 2 * block_seconds;
     const ring = { channels, capacitySamples: Math.ceil(seconds * sample_rate),
-                   startSamples: Math.ceil(lead_seconds * sample_rate) };
+                   startSamples: Math.ceil(lead_seconds * sample_rate), serial: ++this.serial };
     this.pending = [];
     if (this.context?.sampleRate === sample_rate) this.node.port.postMessage({ kind: "open", ...ring });
     else await this.build(sample_rate, ring);
@@ -70,6 +73,8 @@ class Player {
 
   heard(message) {
     if (message.kind === "tapped") { window.lmdmTap?.(message); return; }
+    if (message.serial !== this.serial) return;
+    if (message.began !== null) { this.onbegan?.(message.began); this.onbegan = null; }
     panel.playing = message.playing;
     this.status = message;
     panel.show("buffer", `${(message.ready / this.rate).toFixed(2)} s`);
@@ -83,6 +88,13 @@ class Player {
 
 const player = new Player();
 const say = (text) => panel.show("status", text);
+
+function showBudget(budget) {
+  const parts = Object.entries(budget ?? {}).filter(([, seconds]) => seconds > 0);
+  const total = parts.reduce((sum, [, seconds]) => sum + seconds, 0);
+  const named = parts.map(([name, seconds]) => `${name} ${seconds.toFixed(2)}`).join(", ");
+  panel.show("budget", parts.length ? `Answers after ${total.toFixed(2)} s: ${named}.` : "");
+}
 
 // ---- what both feeds tell
 
@@ -143,6 +155,9 @@ window.lmdm = {
   // What comes from Gradio is wrapped, and cannot go to a Worker as it is.
   start: (wish) => feed.start(JSON.parse(JSON.stringify(wish))).catch((error) => say(`No live input: ${error.message}.`)),
   stop: () => feed.stop(),
+  monitor: (on) => feed.monitor(on),
+  record: (seconds) => recorded(seconds),
+  say,
   calibrate: () => calibrate().catch((error) => say(`No live input: ${error.message}.`)),
   turn: (name, value) => feed.turn(name, value),
 };

@@ -44,6 +44,7 @@ class RecordedVoice:
     def __init__(self, voice: Voice, wish: Wish, shelf: Shelf) -> None:
         self._voice, self._wish, self._shelf = voice, wish, shelf
         self.sample_rate, self.channels, self.block_seconds = voice.sample_rate, voice.channels, voice.block_seconds
+        self.budget: Mapping[str, float] | None = getattr(voice, "budget", None)
         self._guard, self._fresh, self._history = threading.Lock(), list[str](), History()
         self._samples = self._turned = self._in_force = 0
         self._recording: Recording | None = None

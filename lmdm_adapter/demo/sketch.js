@@ -1,5 +1,5 @@
 // Three curves to draw, with a pointer or the keyboard; their values go to Python when they have settled.
-const SETTLE_MS = 60, STEP = 0.1;
+const SETTLE_MS = 60, STEP = 0.1, MOST_HUM_SECONDS = 30;
 const curves = {};
 let timer = null;
 
@@ -63,3 +63,30 @@ element.querySelectorAll("canvas").forEach((canvas) => {
   canvas.addEventListener("keydown", (event) => press(canvas, event));
   paint(canvas);
 });
+
+// The hum spans the bars, and becomes the curve of the melody.
+function barsSeconds() {
+  const number = (id) => Number(document.querySelector(`#${id} input[type=number]`)?.value);
+  return Math.min(MOST_HUM_SECONDS, (4 * number("sketch-bars") * 60) / number("sketch-tempo")) || 0;
+}
+
+async function hum(button) {
+  const seconds = barsSeconds(), label = button.textContent;
+  if (!seconds) { window.lmdm.say("A hum needs bars and a tempo; set them first."); return; }
+  button.disabled = true;
+  button.textContent = `Hum now: ${seconds.toFixed(1)} s`;
+  try {
+    const { curve, why } = await server.hum(await window.lmdm.record(seconds));
+    if (why) { window.lmdm.say(why); return; }
+    curves.melody.values = curve;
+    changed(element.querySelector("canvas[data-curve=melody]"));
+  } catch (error) {
+    window.lmdm.say(`No live input: ${error.message}.`);
+  } finally {
+    button.disabled = false;
+    button.textContent = label;
+  }
+}
+
+const button = element.querySelector("[data-hum]");
+button.addEventListener("click", () => hum(button));

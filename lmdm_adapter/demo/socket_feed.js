@@ -1,18 +1,22 @@
 // Feed 2 of the player: a socket in a Worker, and the capture of a microphone or a sound file.
 
 class SocketFeed {
+  // A sound that the server knows is not sent to it; everything else is captured here.
   async start({ token, source, ...wish }) {
     await this.stop();
-    this.capture = await openCapture(source);
+    this.mode = wish.mode;
+    this.capture = wish.values.sound ? null : await openCapture(source);
+    this.monitor(this.monitored);
     this.worker = new Worker(blobUrl(SOCKET_WORKER));
     const ring = new MessageChannel(), sound = new MessageChannel();
     this.worker.onmessage = ({ data }) => this.heard(data, ring.port2);
     const url = new URL(element.querySelector("[data-socket]").dataset.socket, location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    const { rate, channels } = this.capture;
-    const hello = { kind: "hello", token, wish: { ...wish, source: [rate, channels] } };
-    const shift = source ? 0 : player.loopbackSamples;
-    this.worker.postMessage({ kind: "open", url: url.href, hello, channels, shift, ring: ring.port1, capture: sound.port1 },
+    if (this.capture && this.mode !== "echo") wish.values.device_seconds = player.loopbackSeconds;
+    const from = this.capture ? [this.capture.rate, this.capture.channels] : null;
+    const hello = { kind: "hello", token, wish: { ...wish, source: from } };
+    const channels = this.capture?.channels ?? 1;
+    this.worker.postMessage({ kind: "open", url: url.href, hello, channels, ring: ring.port1, capture: sound.port1 },
       [ring.port1, sound.port1]);
     this.sound = sound.port2;
   }
@@ -22,7 +26,8 @@ class SocketFeed {
       player.onplayed = null;
       await player.open({ ...message, stream: "socket" });
       player.node.port.postMessage({ kind: "feed", port: ringPort }, [ringPort]);
-      this.capture.node.port.postMessage({ port: this.sound }, [this.sound]);
+      if (this.mode === "echo") this.capture?.attach(this.sound);
+      else player.onbegan = (began) => this.capture?.attach(this.sound, frameAt(this.capture.context, began));
       this.worker.postMessage({ kind: "say", message: { kind: "ready" } });
       say("Playing.");
       return;
@@ -34,6 +39,11 @@ class SocketFeed {
       return;
     }
     await told[message.kind]?.(message);
+  }
+
+  monitor(on) {
+    this.monitored = Boolean(on);
+    this.capture?.monitor(this.monitored);
   }
 
   turn(name, value) {
@@ -59,8 +69,32 @@ async function openCapture(source) {
   const node = new AudioWorkletNode(context, "lmdm-capture",
     { numberOfOutputs: 0, channelCount: channels, channelCountMode: "explicit", processorOptions: { channels } });
   from.connect(node);
-  const close = () => { media?.getTracks().forEach((track) => track.stop()); context.close(); };
-  return { context, node, close, rate: context.sampleRate, channels };
+  const gain = new GainNode(context, { gain: 0 });
+  from.connect(gain).connect(context.destination);
+  return {
+    context, node, rate: context.sampleRate, channels,
+    attach: (port, frame = null) => node.port.postMessage({ port, from: frame }, [port]),
+    monitor: (on) => { gain.gain.value = media && on ? 1 : 0; },
+    close: () => { media?.getTracks().forEach((track) => track.stop()); context.close(); },
+  };
+}
+
+// The frame of another context at which the player's context was at `seconds`: both clocks are read at once.
+function frameAt(context, seconds) {
+  return Math.round((seconds + context.currentTime - player.context.currentTime) * context.sampleRate);
+}
+
+// What the microphone hears for so long: its rate, and 16-bit samples in base64.
+async function recorded(seconds) {
+  const line = await openCapture(null), channel = new MessageChannel(), heard = [];
+  channel.port2.onmessage = ({ data }) => heard.push(data.samples);
+  line.attach(channel.port1);
+  await new Promise((done) => setTimeout(done, 1000 * seconds));
+  line.close();
+  const whole = Int16Array.from(heard.flatMap((part) => [...part]), (value) => 32767 * Math.max(-1, Math.min(1, value)));
+  const bytes = new Uint8Array(whole.buffer), pieces = [];
+  for (let i = 0; i < bytes.length; i += 8192) pieces.push(String.fromCharCode(...bytes.subarray(i, i + 8192)));
+  return [line.rate, btoa(pieces.join(""))];
 }
 
 async function fileSource(context, url) {
@@ -76,7 +110,7 @@ async function calibrate() {
   const line = await openCapture(null);
   const { context } = line, channel = new MessageChannel(), heard = [];
   channel.port2.onmessage = ({ data }) => heard.push(data);
-  line.node.port.postMessage({ port: channel.port1 }, [channel.port1]);
+  line.attach(channel.port1);
   const buffer = new AudioBuffer({ length: 64, sampleRate: context.sampleRate });
   buffer.getChannelData(0).forEach((_, i, samples) => { samples[i] = i % 2 ? -0.9 : 0.9; });
   const click = new AudioBufferSourceNode(context, { buffer });
@@ -87,7 +121,7 @@ async function calibrate() {
   line.close();
   const back = clickIn(heard, sent);
   if (back === null) { say("No click came back: turn the speaker up and hold the microphone to it."); return; }
-  player.loopbackSamples = back;
+  player.loopbackSeconds = back / context.sampleRate;
   say(`Loopback: ${((1000 * back) / context.sampleRate).toFixed(1)} ms, from now on allowed for.`);
 }
 

@@ -30,7 +30,7 @@ function say(message) {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
 }
 
-function open({ url, hello, channels, shift }) {
+function open({ url, hello, channels }) {
   socket = new WebSocket(url);
   socket.binaryType = "arraybuffer";
   socket.onopen = () => say(hello);
@@ -43,8 +43,7 @@ function open({ url, hello, channels, shift }) {
   capture.onmessage = ({ data }) => {
     if (socket.readyState !== WebSocket.OPEN) return;
     if (socket.bufferedAmount > MOST_UNSENT_BYTES) { unsent += 1; return; }
-    const first = data.first - shift;
-    if (first >= 0) socket.send(packed(first, data.samples, channels));
+    socket.send(packed(data.first, data.samples, channels));
   };
   ring.onmessage = ({ data }) => {
     const now = performance.now();

@@ -13,6 +13,7 @@ from lmdm_adapter.demo.making import Ended, Made, Making, Notice, Opened
 from lmdm_adapter.demo.recorded_voice import RecordedVoice
 from lmdm_adapter.demo.records import Records
 from lmdm_adapter.demo.seats import Seats, Ticket
+from lmdm_adapter.demo.sounds import Sounds
 from lmdm_adapter.demo.tokens import Tokens
 from lmdm_adapter.demo.voice import MakeVoice, Voice, Wish
 from lmdm_adapter.errors import LmdmError
@@ -30,7 +31,7 @@ class Visits:
 
     def __init__(self, make_voice: MakeVoice, *, most_sessions: int, records: Records | None = None) -> None:
         self._make_voice, self.records = make_voice, records or Records()
-        self.seats, self.tokens = Seats(most_sessions), Tokens()
+        self.seats, self.tokens, self.sounds = Seats(most_sessions), Tokens(), Sounds()
         self._makings: dict[str, Making] = {}
         self._ending: list[Making] = []
         self._tickets: dict[str, Ticket] = {}
@@ -69,9 +70,10 @@ class Visits:
             await ticket.moved.wait()
 
     def _open(self, visitor: str, wish: Wish) -> Voice:
-        wish = replace(wish, values={**wish.values, **self._early.pop(visitor, {})})
-        shelf = self.records.shelf(visitor)
-        return RecordedVoice(self._make_voice(wish), wish, shelf)
+        told = {**wish.values, **self._early.pop(visitor, {})}
+        voice = self._make_voice(replace(wish, values=self.sounds.resolved(told)))
+        # Logs can be downloaded, so they say what the page said and no path of the server.
+        return RecordedVoice(voice, replace(wish, values=told), self.records.shelf(visitor))
 
     def leave(self, visitor: str) -> None:
         """End the visitor's music, or their wait, now. Also for visitors who are not there."""

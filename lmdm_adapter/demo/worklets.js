@@ -11,7 +11,9 @@ class LmdmRing extends AudioWorkletProcessor {
     this.port.onmessage = (event) => this.told(event.data);
   }
 
-  open({ channels, capacitySamples, startSamples }) {
+  open({ channels, capacitySamples, startSamples, serial }) {
+    this.serial = serial;
+    this.began = null;
     this.channels = channels;
     this.capacity = capacitySamples;
     this.start = Math.min(startSamples, capacitySamples);
@@ -69,6 +71,7 @@ class LmdmRing extends AudioWorkletProcessor {
 
   begin() {
     this.playing = true;
+    this.began ??= currentTime;
     this.rise = this.underruns ? 0 : 1;
   }
 
@@ -111,8 +114,8 @@ class LmdmRing extends AudioWorkletProcessor {
 
   tell() {
     this.told_at = this.read;
-    const { read, written, underruns, lost, dropped, playing } = this;
-    const status = { kind: "status", played: read, ready: written - read, underruns, lost, dropped, playing };
+    const { read, written, underruns, lost, dropped, playing, began, serial } = this;
+    const status = { kind: "status", played: read, ready: written - read, underruns, lost, dropped, playing, began, serial };
     this.port.postMessage(status);
     this.feed?.postMessage(status);
   }
@@ -125,13 +128,23 @@ class LmdmCapture extends AudioWorkletProcessor {
     this.first = this.filled = 0;
     this.samples = new Float32Array(CAPTURE_SAMPLES * this.channels);
     this.target = null;
-    this.port.onmessage = ({ data }) => { this.target = data.port ?? null; this.first = this.filled = 0; };
+    this.port.onmessage = ({ data }) => this.attach(data);
+  }
+
+  // Samples are counted from `from` on, a frame of this context, or else from now on.
+  attach({ port, from = null }) {
+    this.target = port ?? null;
+    this.from = from;
+    this.first = from === null ? 0 : null;
+    this.filled = 0;
   }
 
   process([input]) {
     if (!this.target) return true;
     const wanted = input[0]?.length ?? 128;
     for (let i = 0; i < wanted; i++) {
+      if (this.first === null && currentFrame + i < this.from) continue;
+      this.first ??= currentFrame + i - this.from;
       for (let c = 0; c < this.channels; c++) {
         const channel = input[Math.min(c, input.length - 1)];
         this.samples[this.filled * this.channels + c] = channel ? channel[i] : 0;

@@ -11,17 +11,17 @@ from lmdm_adapter.session.frozen import FrozenLoop
 
 
 class SketchLine:
-    """Frames of a sketch from `first_frame` on, the newest `kept_frames` of them; elsewhere nothing is drawn.
+    """Frames of a sketch from `first_frame` on, the newest `kept_frames` of them.
 
-    Frames are kept exact and loosened when they are read, so that tightness takes effect at the very frame. A read
-    looks `widest_frames // 2` frames to either side, wherever the knob stands. Raises LmdmError for room for less than
-    that.
+    Where there are none, nothing is drawn. Frames are kept exact and loosened when they are read, so that tightness
+    takes effect at the very frame. A read looks `widest_frames // 2` frames to either side, wherever the knob stands.
+    Raises LmdmError for room for less than that.
     """
 
     def __init__(self, *, widest_frames: int, kept_frames: int, first_frame: int = 0) -> None:
         if kept_frames < widest_frames:
             raise LmdmError(f"At least {widest_frames} frames of a sketch are kept, got {kept_frames}.")
-        self.first_frame, self._widest, self._kept_frames = first_frame, widest_frames, kept_frames
+        self.first_frame, self._widest, self.kept_frames = first_frame, widest_frames, kept_frames
         self._known: Sketch | None = None
         self._loop: tuple[FrozenLoop, Sketch] | None = None
 
@@ -33,7 +33,7 @@ class SketchLine:
     def append(self, sketch: Sketch) -> None:
         """The next frames; the oldest are forgotten where there are too many."""
         whole = sketch if self._known is None else Sketch.joined((self._known, sketch))
-        dropped = max(0, whole.frames - self._kept_frames)
+        dropped = max(0, whole.frames - self.kept_frames)
         # A copy: a view would keep everything before it alive.
         self._known = Sketch({name: rows[:, dropped:].copy() for name, rows in whole.values.items()})
         self.first_frame += dropped

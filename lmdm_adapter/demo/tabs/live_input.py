@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,13 +14,14 @@ from lmdm_adapter.demo.backing import STYLES, backing_track
 from lmdm_adapter.demo.listener import QUIET, Listener, visitor_of
 from lmdm_adapter.demo.making import Notice
 from lmdm_adapter.demo.messages import value
+from lmdm_adapter.demo.sounds import KEY
 from lmdm_adapter.demo.uploads import require_sound
 from lmdm_adapter.demo.voice import Mode
 from lmdm_adapter.errors import LmdmError
 
 MICROPHONE, FILE, BACKING = "Microphone", "Sound file", "Backing track"
 SOUND_TYPES = [".wav", ".flac", ".ogg", ".mp3"]
-LEAD_SECONDS, CHECK_LEAD_SECONDS = 0.1, 0.04
+LEAD_SECONDS, CHECK_LEAD_SECONDS = 0.2, 0.04
 HINT = (
     "*Check the line* plays your sound back, without a model. *Measure loopback* plays a click and listens for it: "
     "hold the microphone to the speaker, once, and your sound is put where you played it."
@@ -36,11 +38,11 @@ class Source:
     style: gr.Dropdown
     file: gr.File
 
-    def path(self, kind: str, style: str, file: str | None) -> str | None:
+    def path(self, kind: str, style: str, file: str | None) -> Path | None:
         """The sound file that is meant, or None for the microphone. Raises LmdmError for files that will not do."""
         if kind == MICROPHONE:
             return None
-        return str(require_sound(file) if kind == FILE else backing_track(style))
+        return require_sound(file) if kind == FILE else backing_track(style)
 
 
 def source_chooser() -> Source:
@@ -50,18 +52,26 @@ def source_chooser() -> Source:
                         info="Use headphones with a microphone, or it hears the answer too.")  # fmt: skip
         style = gr.Dropdown(STYLES, value=STYLES[0], label="Backing track", min_width=140)
         file = gr.File(label="Sound file", file_types=SOUND_TYPES, height=140, min_width=200)
+        monitor = gr.Checkbox(False, label="Hear the microphone", min_width=160,
+                              info="In the page, at once. With headphones, or it howls.")  # fmt: skip
+    monitor.change(None, [monitor], None, js="(on) => { window.lmdm.monitor(on); }", **QUIET)
     return Source(kind, style, file)
 
 
 def line_buttons(
-    listener: Listener, mode: Mode, source: Source, inputs: list[Any], values: Callable[..., dict[str, Any]]
-) -> None:
-    """Start, stop, and a check of the line without a model. `values` makes parameters of what the inputs hold."""
+    listener: Listener, mode: Mode, source: Source, inputs: list[Any], values: Callable[..., dict[str, Any]], *,
+    name: str | None = None,
+) -> None:  # fmt: skip
+    """Start, stop, and a check of the line without a model. `values` makes parameters of what the inputs hold.
+
+    `name` is what the buttons are called in the page, the mode unless it is given.
+    """
+    name = name or mode
     with gr.Row():
-        start = gr.Button("Start", variant="primary", elem_id=f"{mode}-start", min_width=120)
-        check = gr.Button("Check the line", elem_id=f"{mode}-check", min_width=120)
-        stop = gr.Button("Stop", elem_id=f"{mode}-stop", min_width=120)
-        measure = gr.Button("Measure loopback", elem_id=f"{mode}-loopback", min_width=120)
+        start = gr.Button("Start", variant="primary", elem_id=f"{name}-start", min_width=120)
+        check = gr.Button("Check the line", elem_id=f"{name}-check", min_width=120)
+        stop = gr.Button("Stop", elem_id=f"{name}-stop", min_width=120)
+        measure = gr.Button("Measure loopback", elem_id=f"{name}-loopback", min_width=120)
     gr.Markdown(HINT)
     hello, file = gr.JSON(visible=False), gr.File(visible=False)
     where = [source.kind, source.style, source.file]
@@ -83,8 +93,12 @@ def _issue(listener: Listener, mode: Mode, source: Source, values: Callable[...,
             # The name differs each time, so that the same sentence is shown again.
             return None, None, value(Notice(str(error)), secrets.token_urlsafe(6))
         token = listener.visits.tokens.issue(visitor_of(request))
-        lead_seconds = CHECK_LEAD_SECONDS if mode == "echo" else LEAD_SECONDS
-        wish = {"mode": mode, "values": {} if mode == "echo" else told, "lead_seconds": lead_seconds}
-        return {"token": token, **wish}, path, gr.skip()
+        if mode == "echo":
+            wish = {"mode": mode, "values": {}, "lead_seconds": CHECK_LEAD_SECONDS}
+            return {"token": token, **wish}, None if path is None else str(path), gr.skip()
+        # The server plays the file to the session itself, so it never goes to the page and back.
+        sound = {} if path is None else {KEY: listener.visits.sounds.named(path)}
+        wish = {"mode": mode, "values": {**told, **sound}, "lead_seconds": LEAD_SECONDS}
+        return {"token": token, **wish}, None, gr.skip()
 
     return issue

@@ -18,7 +18,7 @@ from lmdm_adapter.training.configs import write_json
 from lmdm_adapter.training.journal import read_log
 from tests.processes import LONGEST_SECONDS, finish, launch, start
 from tests.test_miniature_chain import codec_recipe
-from tests.trained_together import CONFIG, fit
+from tests.trained_together import CONFIG, fit, points
 
 PROCESSES = (0, 1)
 
@@ -55,12 +55,16 @@ def test_two_processes_equal_one_that_accumulates(folder: Path, tmp_path: Path, 
 
 
 def test_the_log_is_that_of_one_process(folder: Path, tmp_path: Path) -> None:
-    """Losses are averaged over processes, and one process alone reports them."""
+    """Terms are averaged over the batches that had them, wherever those were; one process alone reports them."""
     fit("line", tmp_path, accumulate=2)
     together, alone = read_log(folder / "line"), read_log(tmp_path)
     assert [record["step"] for record in together] == [record["step"] for record in alone] == [2, 4, 6]
     for one, other in zip(together, alone, strict=True):
-        assert one["loss"] == pytest.approx(other["loss"], abs=2e-6)
+        assert set(one) == {"step", "seconds_per_step", "loss", "size", "rare", "gradient_norm"}
+        for term in ("loss", "size", "rare", "gradient_norm"):
+            assert one[term] == pytest.approx(other[term], abs=2e-6), term
+        newest = points(2 * one["step"] - 1)[0]
+        assert one["rare"] == pytest.approx(float(newest.mean()), abs=2e-6), "of the one batch that has it"
     first, second = (folder / "errors.txt").read_text().split("\n---\n")
     assert "step 2/6" in first and "step" not in second
 

@@ -26,6 +26,8 @@ from lmdm_adapter.training.parts import (
     settings_of,
 )
 from lmdm_adapter.training.processes import is_sharded, new_accelerator
+from lmdm_adapter.training.run_facts import facts_of, warn_of_changes
+from lmdm_adapter.training.saved_run import read_run
 from lmdm_adapter.training.sharding import cut_optimizer_state, load_weights, own_piece, whole
 from lmdm_adapter.training.terms import Terms, means_of, with_terms
 
@@ -38,13 +40,15 @@ class Run:
     """One training on all processes. Every method is called by all of them, in the same order."""
 
     def __init__(
-        self, objective: nn.Module, *, config: LoopConfig, optimisers: Mapping[str, OptimiserConfig], folder: Path
-    ) -> None:
+        self, objective: nn.Module, *, config: LoopConfig, optimisers: Mapping[str, OptimiserConfig], folder: Path,
+        recipe: object = None,
+    ) -> None:  # fmt: skip
         parts = parts_of(objective)
         self.config, self.path, self.given = config, folder / "checkpoint.pt", objective
         self.settings = settings_of(parts, config, optimisers)
         self.alternating = isinstance(objective, Alternating)
         self.accelerator = new_accelerator(config, folder=folder, alternating=self.alternating)
+        self.facts = facts_of(recipe, batches_per_step=config.accumulate * self.accelerator.num_processes)
         self.step, self.latest = 0, {}
         self._prepare(parts)
         self.finite = torch.ones((), dtype=torch.bool, device=self.accelerator.device)
@@ -131,7 +135,8 @@ class Run:
         return report
 
     def _cure(self) -> str:
-        return f"{'go on from the last checkpoint' if self.path.exists() else 'begin again'} with a lower learning rate."
+        start = "go on from the last checkpoint" if self.path.exists() else "begin again"
+        return f"{start} with a lower learning rate."
 
     def require_finite(self) -> None:
         """Refuse weights that must not be kept. Raises LmdmError, on all processes, where a step since the start or the
@@ -179,6 +184,7 @@ class Run:
             "objective": whole(self.plain.state_dict()),
             "average": average,
             "optimizers": {name: whole(optimizer.state_dict()) for name, optimizer in self.optimizers.items()},
+            "facts": self.facts,
             "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
         }
         if self.is_main:
@@ -189,14 +195,16 @@ class Run:
         self.accelerator.wait_for_everyone()
         if not self.path.exists():
             return
+        state = read_run(self.path)
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
             self._load(state)
         except (KeyError, RuntimeError, ValueError) as error:
             message = f"{self.path} does not fit this config: {str(error).splitlines()[0]} Use a new folder."
             raise LmdmError(message) from error
         self.step = state["step"]
         log.info("Going on from step %d of %s.", self.step, self.path)
+        if self.is_main and "facts" in state:
+            warn_of_changes(state["facts"], self.facts)
 
     def _load(self, state: dict[str, Any]) -> None:
         load_weights(self.plain, state["objective"])

@@ -42,6 +42,12 @@ def fit(folder: Path, *, config: LoopConfig = CONFIG, stop_after: int | None = N
     return train(line, points, config=config, folder=folder, title="line", stop_after=stop_after), line
 
 
+def saved(folder: Path) -> tuple[int, bool]:
+    """The step of a checkpoint, and whether all of its weights are finite."""
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    return state["step"], all(bool(value.isfinite().all()) for value in state["objective"].values())
+
+
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path) -> None:
     whole, line = fit(tmp_path / "whole")
     first, half = fit(tmp_path / "parts", stop_after=3)
@@ -71,17 +77,33 @@ def test_without_averaging_the_weights_themselves_are_saved(tmp_path: Path) -> N
     assert torch.equal(whole.average["layer.weight"], trained.average["layer.weight"])
 
 
-def test_sigterm_saves_and_stops(tmp_path: Path) -> None:
-    def terminate_at_4(step: int) -> tuple[Tensor]:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_sigterm_and_ctrl_c_save_and_stop(tmp_path: Path, number: signal.Signals) -> None:
+    def asked_at_4(step: int) -> tuple[Tensor]:
         if step == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         return points(step)
 
+    before = signal.getsignal(number)
     torch.manual_seed(0)
-    stopped = train(Line(), terminate_at_4, config=CONFIG, folder=tmp_path, title="line")
-    assert (stopped.step, stopped.finished) == (5, False)
+    stopped = train(Line(), asked_at_4, config=CONFIG, folder=tmp_path, title="line")
+    assert (stopped.step, stopped.finished) == (5, False) and saved(tmp_path) == (5, True)
     assert fit(tmp_path)[0].finished
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize(("minutes", "kept"), [(0.0, 5), (60.0, None)])
+def test_checkpoints_are_written_when_their_time_has_come(tmp_path: Path, minutes: float, kept: int | None) -> None:
+    """A run that is killed loses what it did since, and no more."""
+
+    def killed_at_5(step: int) -> tuple[Tensor]:
+        if step == 5:
+            raise MemoryError
+        return points(step)
+
+    with pytest.raises(MemoryError):
+        train(Line(), killed_at_5, config=replace(CONFIG, checkpoint_minutes=minutes), folder=tmp_path, title="line")
+    assert (saved(tmp_path)[0] if (tmp_path / "checkpoint.pt").exists() else None) == kept
 
 
 def test_gradients_are_clipped_to_the_norm(tmp_path: Path) -> None:
@@ -116,12 +138,6 @@ def test_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
 def broken_from(first: int) -> Callable[[int], tuple[Tensor]]:
     """Points that are no numbers from a step on."""
     return lambda step: (points(step)[0] * (torch.nan if step >= first else 1.0),)
-
-
-def saved(folder: Path) -> tuple[int, bool]:
-    """The step of a checkpoint, and whether all of its weights are finite."""
-    state = torch.load(folder / "checkpoint.pt", weights_only=True)
-    return state["step"], all(bool(value.isfinite().all()) for value in state["objective"].values())
 
 
 def test_a_run_that_broke_keeps_its_last_good_checkpoint(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from lmdm_adapter.recipes import codec
 from lmdm_adapter.training.codec_files import load_codec
 from lmdm_adapter.training.configs import write_json
 from lmdm_adapter.training.journal import read_log
+from lmdm_adapter.training.run_facts import facts_of
 from tests.processes import LONGEST_SECONDS, finish, launch, start
 from tests.test_miniature_chain import codec_recipe
 from tests.trained_together import CONFIG, fit, points
@@ -73,6 +73,7 @@ def test_all_processes_stop_at_the_step_in_which_one_is_asked_to(folder: Path) -
     assert [kept(folder, "line!", process)["step"] for process in PROCESSES] == [3, 3]
     saved = torch.load(folder / "line!" / "checkpoint.pt", weights_only=True)
     assert saved["step"] == 3 < CONFIG.steps
+    assert saved["facts"] == facts_of(None, batches_per_step=2), "one on each process"
     assert largest_difference(saved["objective"], kept(folder, "line!", 1)["weights"]) == 0.0
 
 
@@ -88,15 +89,6 @@ def test_sharded_weights_train_and_resume_like_whole_ones(tmp_path: Path) -> Non
             sharded = kept(tmp_path, name, process)
             assert largest_difference(sharded["weights"], alone.state_dict()) < 1e-6
             assert largest_difference(sharded["average"], trained.average) < 1e-6
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Launched processes have one thread each; sums of more are rounded otherwise, and AdamW magnifies that."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.slow

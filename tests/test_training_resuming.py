@@ -78,9 +78,7 @@ def gone_on(folder: Path, recipe: object, caplog: pytest.LogCaptureFixture, *, s
     return trained, [record.getMessage() for record in caplog.records]
 
 
-def test_what_a_run_learns_from_is_not_changed_without_a_word(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_a_run_learns_from_is_not_changed_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert gone_on(tmp_path, Recipe(), caplog, steps=1)[1] == []
     other = Recipe(data=RecordingData("music", "songs"), batch_size=8, seed=3, loop=replace(CONFIG, accumulate=2))
     trained, (told,) = gone_on(tmp_path, other, caplog, steps=2)

@@ -104,13 +104,15 @@ def test_post_training_of_controls_comes_with_and_without_what_may_save_them() -
     assert (kept.student, kept.data, kept.loop) == (plain.student, plain.data, plain.loop)
 
 
-def test_full_size_fine_tuning_is_that_of_the_paper() -> None:
+def test_full_size_fine_tuning_is_that_of_the_paper(root: Path) -> None:
     """arXiv 2605.22717: AdamW 5e-5 without decay, batch 256, 10k iterations, drops .2, .3 and .1, odds times e^.5."""
     recipe = read_config(FinetuneRecipe, FOLDER / "finetune-small-48x4.json")
     loop, drops = recipe.loop, recipe.flow.drops
     assert (loop.learning_rate, loop.beta1, loop.beta2, loop.weight_decay) == (5e-5, 0.9, 0.999, 0.0)
     assert recipe.batch_size * loop.accumulate == 256 and loop.steps == 10_000
-    assert loop.learning_rate_at(loop.steps - 1) == loop.learning_rate, "a constant rate"
+    assert loop.learning_rate_at(loop.steps - 1) == loop.learning_rate_at(loop.warmup_steps) == loop.learning_rate
+    page = " ".join((root / "docs" / "training.md").read_text(encoding="utf-8").split())
+    assert f"a constant rate after {loop.warmup_steps} steps of warm-up" in page
     assert (drops.no_context, drops.short_context, drops.prompt, recipe.flow.shift) == (0.2, 0.3, 0.1, 0.5)
     assert recipe.lora.rank == 0 and recipe.checkpointed
     assert read_config(FinetuneRecipe, FOLDER / "finetune-small-lora-48x4.json").lora.rank > 0

@@ -23,7 +23,7 @@ from lmdm_adapter.training.loop import LoopConfig
 from tests.cli import save_live
 from tests.host_arrays import write_array, write_config
 from tests.models import SPEC
-from tests.recordings import contents, tiny_codec, write_library, write_sound
+from tests.recordings import contents, tiny_codec, write_bad_files, write_library, write_sound
 
 CODEC = tiny_codec()
 CROPS: dict[str, Any] = {"batch_size": 3, "seed": 0, "longest_frames": 30}
@@ -98,6 +98,19 @@ def test_host_configs_of_both_types(tmp_path: Path) -> None:
     assert len(train.clips) + len(held_out.clips) == 5 and (tmp_path / "latents" / "mine" / "index.json").exists()
     with pytest.raises(LmdmError, match='"latents"'):
         crops_of(HostData(str(music)), CODEC, **CROPS)
+
+
+def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    reasons = write_bad_files(write_library(tmp_path / "music") / "bad")
+    crops_of(RecordingData(str(tmp_path / "music"), str(tmp_path / "latents")), CODEC, **CROPS)
+    for name in ("a", "b", "c"):
+        write_array(tmp_path / "arrays", name)
+    write_array(tmp_path / "arrays", "d", padding_mask=None)
+    crops_of(HostData(str(write_config(tmp_path / "arrays.json", tmp_path / "arrays"))), CODEC, **CROPS)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert sum(line.startswith("Skipped") for line in told) == len(reasons) + 1
+    for name, reason in {**reasons, "d.npy": "padding_mask"}.items():
+        assert any(line.startswith("Skipped") and name in line and reason in line for line in told), name
 
 
 def test_a_host_folder_of_nothing_usable_tells_the_first_reason(tmp_path: Path) -> None:

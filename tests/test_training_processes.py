@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +15,10 @@ from lmdm_adapter.recipes import codec
 from lmdm_adapter.training.codec_files import load_codec
 from lmdm_adapter.training.configs import write_json
 from lmdm_adapter.training.journal import read_log
+from lmdm_adapter.training.run_facts import facts_of
 from tests.processes import LONGEST_SECONDS, finish, launch, start
 from tests.test_miniature_chain import codec_recipe
-from tests.trained_together import CONFIG, fit
+from tests.trained_together import CONFIG, fit, points
 
 PROCESSES = (0, 1)
 
@@ -55,12 +55,16 @@ def test_two_processes_equal_one_that_accumulates(folder: Path, tmp_path: Path, 
 
 
 def test_the_log_is_that_of_one_process(folder: Path, tmp_path: Path) -> None:
-    """Losses are averaged over processes, and one process alone reports them."""
+    """Terms are averaged over the batches that had them, wherever those were; one process alone reports them."""
     fit("line", tmp_path, accumulate=2)
     together, alone = read_log(folder / "line"), read_log(tmp_path)
     assert [record["step"] for record in together] == [record["step"] for record in alone] == [2, 4, 6]
     for one, other in zip(together, alone, strict=True):
-        assert one["loss"] == pytest.approx(other["loss"], abs=2e-6)
+        assert set(one) == {"step", "seconds_per_step", "loss", "size", "rare", "gradient_norm"}
+        for term in ("loss", "size", "rare", "gradient_norm"):
+            assert one[term] == pytest.approx(other[term], abs=2e-6), term
+        newest = points(2 * one["step"] - 1)[0]
+        assert one["rare"] == pytest.approx(float(newest.mean()), abs=2e-6), "of the one batch that has it"
     first, second = (folder / "errors.txt").read_text().split("\n---\n")
     assert "step 2/6" in first and "step" not in second
 
@@ -69,6 +73,7 @@ def test_all_processes_stop_at_the_step_in_which_one_is_asked_to(folder: Path) -
     assert [kept(folder, "line!", process)["step"] for process in PROCESSES] == [3, 3]
     saved = torch.load(folder / "line!" / "checkpoint.pt", weights_only=True)
     assert saved["step"] == 3 < CONFIG.steps
+    assert saved["facts"] == facts_of(None, batches_per_step=2), "one on each process"
     assert largest_difference(saved["objective"], kept(folder, "line!", 1)["weights"]) == 0.0
 
 
@@ -84,15 +89,6 @@ def test_sharded_weights_train_and_resume_like_whole_ones(tmp_path: Path) -> Non
             sharded = kept(tmp_path, name, process)
             assert largest_difference(sharded["weights"], alone.state_dict()) < 1e-6
             assert largest_difference(sharded["average"], trained.average) < 1e-6
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Launched processes have one thread each; sums of more are rounded otherwise, and AdamW magnifies that."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ JUDGE = OptimiserConfig(learning_rate=3e-2, warmup_steps=0, beta1=0.5, weight_de
 
 
 class Line(nn.Module):
-    """Fits a line to points that are drawn per batch."""
+    """Fits a line to points that are drawn per batch; every other batch has a term more, before the loss."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,8 @@ class Line(nn.Module):
 
     def forward(self, x: Tensor, index: int) -> dict[str, Tensor]:
         noise = normal(x.shape, seed=5, step=index, purpose="noise", device=x.device)
-        return {"loss": (self.layer(x + 0.1 * noise) - x.sum(1, keepdim=True)).square().mean()}
+        loss = (self.layer(x + 0.1 * noise) - x.sum(1, keepdim=True)).square().mean()
+        return {**({"rare": x.mean()} if index % 2 else {}), "loss": loss, "size": x.square().mean()}
 
 
 class Game(nn.Module):

@@ -139,7 +139,7 @@ def run(
         return example_of(config, post_trained(config, live, average, step))
 
     trained = train(
-        objective, batches(config, live, crops), config=config.loop, folder=output, title="arc-forcing",
+        objective, batches(config, live, crops), config=config.loop, folder=output, title="arc-forcing", recipe=config,
         validate=validate, sample=sample, optimisers={JUDGE: config.judge_optimiser}, stop_after=stop_after,
     )  # fmt: skip
     if trained.finished and trained.is_main:

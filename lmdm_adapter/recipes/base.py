@@ -106,7 +106,7 @@ def run(config: BaseRecipe, *, stop_after: int | None = None) -> Trained:
     trained = train(
         objective, lambda step: crops.batch(step, config.window_frames), config=config.loop, folder=output,
         title="base", validate=validate, sample=lambda average, _step: _example(config, averaged(network, average)),
-        stop_after=stop_after,
+        stop_after=stop_after, recipe=config,
     )  # fmt: skip
     if trained.finished and trained.is_main:
         _save(config, averaged(network, trained.average), host_config)

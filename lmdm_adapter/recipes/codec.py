@@ -111,7 +111,7 @@ def run(config: CodecRecipe, *, stop_after: int | None = None) -> Trained:
 
     trained = train(
         objective, lambda step: (crops.batch(step),), config=config.loop, folder=output, title="codec",
-        validate=validate, sample=sample, stop_after=stop_after,
+        validate=validate, sample=sample, stop_after=stop_after, recipe=config,
     )  # fmt: skip
     if trained.finished and trained.is_main:
         _finish(config, averaged_autoencoder(config.network, trained.average), excerpts)

@@ -104,7 +104,7 @@ def run(config: DecoderRecipe, *, stop_after: int | None = None) -> Trained:
 
     trained = train(
         objective, lambda step: (crops.batch(step),), config=config.loop, folder=output, title="decoder",
-        validate=validate, sample=sample, stop_after=stop_after,
+        validate=validate, sample=sample, stop_after=stop_after, recipe=config,
     )  # fmt: skip
     if trained.finished and trained.is_main:
         validate(trained.average, trained.step)

@@ -166,7 +166,7 @@ def run(
     trained = train(
         objective, batches(config, crops), config=config.loop, folder=output, title="finetune",
         sample=lambda average, step: _example(config, _averaged(config, live, average, step)), validate=validate,
-        stop_after=stop_after,
+        stop_after=stop_after, recipe=config,
     )  # fmt: skip
     if trained.finished and trained.is_main:
         _save(config, live, trained.average, trained.step)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -43,6 +44,8 @@ class Journal:
         )  # fmt: skip
         self.task = self.progress.add_task(title, total=steps, facts="")
         self.last: tuple[int, float] | None = None
+        if shown:
+            _end_last_line(folder / "log.jsonl")
 
     def __enter__(self) -> Journal:
         self.progress.start()
@@ -114,10 +117,30 @@ def _rounded(values: dict[str, float]) -> dict[str, float]:
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:
-    """The reports of training steps in `log.jsonl`; a run that was resumed may report a step twice."""
+    """The reports of training steps in `log.jsonl`; a run that was resumed may report a step twice.
+
+    Lines that cannot be read, as a program leaves them that is killed while it writes, are left out.
+    """
     path = folder / "log.jsonl"
-    records = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    records = [record for record in map(_record, lines) if record is not None]
     return [record for record in records if "held_out" not in record]
+
+
+def _record(line: str) -> dict[str, float] | None:
+    """A report, or None for a line that is none."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "step" in record else None
+
+
+def _end_last_line(path: Path) -> None:
+    """End a line that was half written, so that the next report has a line of its own."""
+    if path.exists() and path.read_bytes()[-1:] not in (b"", b"\n"):
+        with path.open("a") as file:
+            file.write("\n")
 
 
 def draw_losses(folder: Path) -> None:
@@ -138,7 +161,7 @@ def draw_losses(folder: Path) -> None:
 
 def _draw(axes: Axes, records: list[dict[str, float]]) -> None:
     steps = [record["step"] for record in records]
-    names = [name for name in records[-1] if name.rpartition("/")[2] not in NO_LOSSES]
+    names = [name for name in dict.fromkeys(chain(*records)) if name.rpartition("/")[2] not in NO_LOSSES]
     for name in names:
         values = [record.get(name, float("nan")) for record in records]
         axes.plot(steps, values, label=name, linewidth=1.8 if _is_loss(name) else 0.8)

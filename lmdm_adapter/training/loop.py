@@ -37,7 +37,7 @@ def train(
     objective: nn.Module, batch: Callable[[int], Batch], *, config: LoopConfig, folder: Path, title: str,
     validate: Callable[[Weights, int], dict[str, float]] | None = None,
     sample: Callable[[Weights, int], Audio] | None = None,
-    optimisers: Mapping[str, OptimiserConfig] | None = None, stop_after: int | None = None,
+    optimisers: Mapping[str, OptimiserConfig] | None = None, stop_after: int | None = None, recipe: object = None,
 ) -> Trained:  # fmt: skip
     """Train the parameters of `objective` that require gradients, from the checkpoint in `folder` if there is one.
 
@@ -45,9 +45,11 @@ def train(
     steps and processes. Both must depend on the index and the parameters alone: that makes resuming exact, and two
     processes equal to one that accumulates. Parts of an objective may take turns (`parts.Alternating`), each with its
     own of `optimisers`. On the first process `validate` and `sample` get the averaged weights and the step; sounds go
-    to `samples` in the folder. `stop_after` ends this call early, as SIGTERM does.
+    to `samples` in the folder. `stop_after` ends this call early, as SIGTERM does. `recipe` is the dataclass
+    that the batches come from: where it says something else than the run in the folder began with, a warning names it.
+    Raises LmdmError for a checkpoint that is damaged or does not fit, and where a loss or a weight is no finite number.
     """
-    run = Run(objective, config=config, optimisers=optimisers or {}, folder=folder)
+    run = Run(objective, config=config, optimisers=optimisers or {}, folder=folder, recipe=recipe)
     trackers = Trackers(run.accelerator, title=title)
     with (
         Journal(folder, title=title, steps=config.steps, shown=run.is_main, trackers=trackers) as journal,

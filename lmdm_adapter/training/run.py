@@ -26,7 +26,10 @@ from lmdm_adapter.training.parts import (
     settings_of,
 )
 from lmdm_adapter.training.processes import is_sharded, new_accelerator
-from lmdm_adapter.training.sharding import cut_optimizer_state, load_weights, whole
+from lmdm_adapter.training.run_facts import facts_of, warn_of_changes
+from lmdm_adapter.training.saved_run import read_run
+from lmdm_adapter.training.sharding import cut_optimizer_state, load_weights, own_piece, whole
+from lmdm_adapter.training.terms import Terms, means_of, with_terms
 
 log = logging.getLogger(__name__)
 Batch = tuple[Any, ...]
@@ -37,15 +40,18 @@ class Run:
     """One training on all processes. Every method is called by all of them, in the same order."""
 
     def __init__(
-        self, objective: nn.Module, *, config: LoopConfig, optimisers: Mapping[str, OptimiserConfig], folder: Path
-    ) -> None:
+        self, objective: nn.Module, *, config: LoopConfig, optimisers: Mapping[str, OptimiserConfig], folder: Path,
+        recipe: object = None,
+    ) -> None:  # fmt: skip
         parts = parts_of(objective)
         self.config, self.path, self.given = config, folder / "checkpoint.pt", objective
         self.settings = settings_of(parts, config, optimisers)
         self.alternating = isinstance(objective, Alternating)
         self.accelerator = new_accelerator(config, folder=folder, alternating=self.alternating)
+        self.facts = facts_of(recipe, batches_per_step=config.accumulate * self.accelerator.num_processes)
         self.step, self.latest = 0, {}
         self._prepare(parts)
+        self.finite = torch.ones((), dtype=torch.bool, device=self.accelerator.device)
         self._resume()
         self.saved_seconds = time.monotonic()
 
@@ -77,7 +83,7 @@ class Run:
         for group in optimizer.param_groups:
             group["lr"] = settings.rate_at(self.step, steps=self.config.steps)
         with only_learning(self.optimizers, name):
-            losses = self._accumulate(batch, name)
+            terms = self._accumulate(batch, name)
             self.accelerator.unscale_gradients(optimizer)
             norm = torch.nn.utils.clip_grad_norm_(parameters_of(optimizer), settings.clip_norm)
             optimizer.step()
@@ -86,49 +92,72 @@ class Run:
         self.step += 1
         if name == next(iter(self.optimizers)) and not optimizer.step_was_skipped:
             self.average.update(self.plain, step=self.step)
-        self._keep(name, {**losses, "gradient_norm": whole(norm)})
+        terms = with_terms(terms, {"gradient_norm": whole(norm)})
+        if not optimizer.step_was_skipped:
+            self.finite &= terms["loss"][0].isfinite() & terms["gradient_norm"][0].isfinite()
+        self._keep(name, terms)
 
-    def _accumulate(self, batch: Callable[[int], Batch], name: str) -> dict[str, Tensor]:
-        """Gradients and losses, averaged over the batches of a step.
+    def _accumulate(self, batch: Callable[[int], Batch], name: str) -> Terms:
+        """Gradients, averaged over the batches of a step, and the terms of their losses.
 
         Batches are numbered through all steps and processes, so that two processes train on what one process with
         twice as many batches per step trains on.
         """
         config, accelerator = self.config, self.accelerator
-        means: dict[str, Tensor] = {}
+        terms: Terms = {}
         for number in range(config.accumulate):
             index = (self.step * config.accumulate + number) * accelerator.num_processes + accelerator.process_index
             told = (index, name) if self.alternating else (index,)
             with accelerator.accumulate(self.objective):
                 losses = self.objective(*self._on_device(batch(index)), *told)
                 accelerator.backward(losses["loss"])
-            for key, value in losses.items():
-                means[key] = means.get(key, 0.0) + value.detach() / config.accumulate
-        return means
+            terms = with_terms(terms, losses)
+        return terms
 
     def _on_device(self, batch: Batch) -> Batch:
         return tuple(part.to(self.accelerator.device) if isinstance(part, Tensor) else part for part in batch)
 
-    def _keep(self, name: str, losses: dict[str, Tensor]) -> None:
+    def _keep(self, name: str, terms: Terms) -> None:
+        """Terms of the part's newest step, in the place of all that it had before."""
         prefix = f"{name}/" if self.alternating else ""
-        self.latest |= {f"{prefix}{key}": torch.as_tensor(value) for key, value in losses.items()}
+        others = {key: term for key, term in self.latest.items() if not key.startswith(prefix)}
+        self.latest = others | {f"{prefix}{key}": term for key, term in terms.items()}
 
     def report(self) -> dict[str, float]:
-        """The newest losses of every part, averaged over the processes.
+        """The newest losses of every part, averaged over the batches and processes that had them.
 
         Raises LmdmError for a loss that is no number.
         """
-        values = torch.stack([value.float().to(self.accelerator.device) for value in self.latest.values()])
-        values = self.accelerator.reduce(values, reduction="mean")
-        report = dict(zip(self.latest, values.tolist(), strict=True))
+        report = means_of(self.latest, self.accelerator)
         for name, value in report.items():
             if name.rpartition("/")[2] == "loss" and not math.isfinite(value):
-                cure = "go on from the last checkpoint with a lower learning rate."
-                raise LmdmError(f"The {name} is {value} at step {self.step}; {cure}")
+                raise LmdmError(f"The {name} is {value} at step {self.step}; {self._cure()}")
         return report
 
+    def _cure(self) -> str:
+        start = "go on from the last checkpoint" if self.path.exists() else "begin again"
+        return f"{start} with a lower learning rate."
+
+    def require_finite(self) -> None:
+        """Refuse weights that must not be kept. Raises LmdmError, on all processes, where a step since the start or the
+        resumption had a loss or a gradient that was no finite number, or a weight is none now.
+
+        Steps that fp16 left out because they overflowed do no harm.
+        """
+        learnt = [weight for optimizer in self.optimizers.values() for weight in parameters_of(optimizer)]
+        sound = bool(self.finite) and all(
+            bool(own_piece(value).isfinite().all()) for value in (*learnt, *self.average.tensors.values())
+        )
+        unsound = self.accelerator.reduce(torch.tensor(float(not sound), device=self.accelerator.device), "sum")
+        if unsound.item():
+            raise LmdmError(
+                f"At step {self.step} a loss, a gradient or a weight is no finite number, so nothing was saved; "
+                f"{self._cure()}"
+            )
+
     def averaged(self) -> dict[str, Tensor]:
-        """The averaged weights by name, whole on every process."""
+        """The averaged weights by name, whole on every process. Raises LmdmError for those that must not be kept."""
+        self.require_finite()
         return whole(self.average.tensors)
 
     def agreed(self, stop: bool) -> tuple[bool, bool]:
@@ -144,13 +173,18 @@ class Run:
         return stopped > 0.0, needed > 0.0
 
     def save(self) -> None:
-        """Write everything needed to go on; no random state, because every draw is a function of the step."""
+        """Write everything needed to go on; no random state, because every draw is a function of the step.
+
+        Raises LmdmError for weights that must not be kept; the checkpoint before stays.
+        """
+        average = self.averaged()
         self.saved_seconds = time.monotonic()
         state: dict[str, Any] = {
             "step": self.step,
             "objective": whole(self.plain.state_dict()),
-            "average": self.averaged(),
+            "average": average,
             "optimizers": {name: whole(optimizer.state_dict()) for name, optimizer in self.optimizers.items()},
+            "facts": self.facts,
             "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
         }
         if self.is_main:
@@ -161,14 +195,16 @@ class Run:
         self.accelerator.wait_for_everyone()
         if not self.path.exists():
             return
+        state = read_run(self.path)
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
             self._load(state)
         except (KeyError, RuntimeError, ValueError) as error:
             message = f"{self.path} does not fit this config: {str(error).splitlines()[0]} Use a new folder."
             raise LmdmError(message) from error
         self.step = state["step"]
         log.info("Going on from step %d of %s.", self.step, self.path)
+        if self.is_main and "facts" in state:
+            warn_of_changes(state["facts"], self.facts)
 
     def _load(self, state: dict[str, Any]) -> None:
         load_weights(self.plain, state["objective"])

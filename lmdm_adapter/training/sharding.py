@@ -16,6 +16,11 @@ def whole(value: Any) -> Any:
     return value.full_tensor().cpu() if hasattr(value, "full_tensor") else value
 
 
+def own_piece(value: Tensor) -> Tensor:
+    """The piece of a tensor that this process holds; the tensor itself when it is whole."""
+    return value.to_local() if hasattr(value, "to_local") else value
+
+
 def cut_like(value: Tensor, like: Tensor) -> Tensor:
     """This process's piece of a whole tensor, cut as `like` is; the tensor itself when `like` is whole."""
     if not hasattr(like, "full_tensor") or value.shape != like.shape:

@@ -18,12 +18,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.checkpoint import read_checkpoint
 from lmdm_adapter.codec import Codec
-from lmdm_adapter.conversion import live_from_checkpoint, offline_network
+from lmdm_adapter.conversion import is_live, live_from_checkpoint, offline_network
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.loading import locate
@@ -152,16 +153,30 @@ def run(
 def student_and_base(student: str, base: str) -> tuple[LiveModel, Network]:
     """The live model to train, its tensors its own, and the offline network for the judge's trunk.
 
-    Raises LmdmError when the student is no live model, is played by outpainting, or the two have other latents.
+    Raises LmdmError when the student is no live model or is played by outpainting, when the base is a live model, and
+    when the two have other latents.
     """
     live = live_from_checkpoint(read_checkpoint(locate(student)))
     if live.spec.regime == "outpaint":
         raise LmdmError(f"{student} plays by outpainting, which has no rollout to train; convert its base.")
-    network = offline_network(read_checkpoint(locate(base)))
-    theirs, ours = network.dit.config.io_channels, live.network.dit.config.io_channels
-    if theirs != ours:
-        raise LmdmError(f"{base} has {theirs} latent channels, {student} has {ours}; give the model it came from.")
+    checkpoint = read_checkpoint(locate(base))
+    if is_live(checkpoint):
+        raise LmdmError(f"{base} is a live model; the judge needs the offline checkpoint that {student} came from.")
+    network = offline_network(checkpoint)
+    if not same_latents(live.network, network):
+        raise LmdmError(f"{base} and {student} have different codecs; give the offline checkpoint that it came from.")
     return replace(live, network=set_trainable(rebuilt(live.network))), rebuilt(network)
+
+
+def same_latents(one: Network, other: Network) -> bool:
+    """Whether both hear sounds as the same latents: encoders and scales are equal, decoders may differ.
+
+    Encoders are compared in half precision, in which models may have been bundled.
+    """
+    scales = [network.config.codec_scale for network in (one, other)]
+    ours, theirs = (network.autoencoder.encoder.state_dict() for network in (one, other))
+    same = all(name in theirs and torch.equal(value.half(), theirs[name].half()) for name, value in ours.items())
+    return same and ours.keys() == theirs.keys() and scales[0] == scales[1]
 
 
 def batches(config: ArcForcingRecipe, live: LiveModel, crops: ControlCrops) -> Callable[[int], Batch]:

@@ -67,3 +67,13 @@ def test_codecs_are_compared_by_what_they_hear(place: Path) -> None:
         next(encoder.autoencoder.encoder.parameters()).add_(0.1)
     assert arc_forcing.same_latents(own, half) and arc_forcing.same_latents(own, decoder)
     assert not arc_forcing.same_latents(own, encoder)
+
+
+def test_a_stopped_run_leaves_a_model_that_plays(place: Path) -> None:
+    assert arc_forcing.run(recipe(), stop_after=1).step == 1
+    stopped = lmdm.load("run/model")
+    assert stopped.section.trained_steps == 1 and stopped.sampling == recipe().arc.sampling
+    before, after = (live.network.dit.state_dict() for live in (lmdm.load("student"), stopped))
+    assert any(not torch.equal(before[name], after[name]) for name in before), "it has learned"
+    assert not Path("run/example.wav").exists()
+    assert arc_forcing.run(recipe()).finished and Path("run/example.wav").exists()

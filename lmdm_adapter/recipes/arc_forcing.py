@@ -7,7 +7,8 @@
    what followed in truth. The judge is the offline model that the live one came from, with a small head.
 3. Save the averaged weights as a live model in `output`/model, with an example.
 
-Stop it with Ctrl-C or SIGTERM and start it again: it goes on bit for bit. With several devices:
+Stop it with Ctrl-C or SIGTERM and start it again: it goes on bit for bit. A stopped run leaves the model as far as it
+came. With several devices:
 `accelerate launch -m lmdm_adapter.recipes.arc_forcing --config arc-forcing.json`.
 """
 
@@ -143,10 +144,11 @@ def run(
         objective, batches(config, live, crops), config=config.loop, folder=output, title="arc-forcing",
         validate=validate, sample=sample, optimisers={JUDGE: config.judge_optimiser}, stop_after=stop_after,
     )  # fmt: skip
-    if trained.finished and trained.is_main:
+    if trained.is_main:  # also where it was stopped: what there is can be listened to
         played = post_trained(config, live, trained.average, trained.step)
         played.save(output / "model")
-        write_sound(output / "example.wav", example_of(config, played))
+        if trained.finished:
+            write_sound(output / "example.wav", example_of(config, played))
     return trained
 
 

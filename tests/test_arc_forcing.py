@@ -149,7 +149,7 @@ PROMPTS = ("house", "techno in a minor")
 def losses(
     target: ArcObjective, part: str = JUDGE, *, partners=("techno", "house"), prompts=PROMPTS
 ) -> dict[str, Tensor]:
-    return target(CLIP, prompts, partners, BLOCKS, None, None, 0, part)
+    return target(CLIP, prompts, partners, BLOCKS, None, None, None, 0, part)
 
 
 @pytest.mark.parametrize("part", [STUDENT, JUDGE])

@@ -183,9 +183,10 @@ def same_latents(one: Network, other: Network) -> bool:
 
 def batches(config: ArcForcingRecipe, live: LiveModel, crops: ControlCrops) -> Callable[[int], Batch]:
     """Batches of the objective: real clips `b c n`, their prompts, partners of those, lengths of rolled blocks, and
-    frame controls `b e n`, as they are played with and at lag 0.
+    frame controls `b e n`: as they are played with, at lag 0, and those of other clips at lag 0.
 
-    Everything is a function of the index; a micro-batch whose prompts are all alike finds partners in batches before.
+    Everything is a function of the index; a micro-batch whose prompts are all alike finds partners in batches before,
+    and one of a single row finds other controls there.
     """
     context = live.spec.context_frames
 
@@ -203,7 +204,9 @@ def batches(config: ArcForcingRecipe, live: LiveModel, crops: ControlCrops) -> C
         while None in partners and earlier >= max(0, index - EARLIER_BATCHES):
             partners = partner_prompts(prompts, prompts_of(earlier, frames))
             earlier -= 1
-        return latents, prompts, partners, lengths, controls, aligned
+        other = aligned if len(latents) > 1 or not index else crops.batch(index - 1, frames).aligned
+        misheard = None if other is None else other.roll(1, dims=0)
+        return latents, prompts, partners, lengths, controls, aligned, misheard
 
     return batch
 

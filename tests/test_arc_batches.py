@@ -22,7 +22,7 @@ KEPT = ControlConfig(no_features=0.0, no_feature=0.0)
 def crops(*prompts: str, rows: int, controls: tuple[tuple[str, int], ...] = ()) -> ControlCrops:
     """Random crops of clips of noise, one of each prompt."""
     clips = [
-        LatentClip(draw(LATENT_CHANNELS, 200, seed=n), prompt, 1.0, str(n), {"sketch_loudness": draw(1, 200, seed=9 + n)})
+        LatentClip(draw(LATENT_CHANNELS, 200, seed=n), prompt, 1.6, str(n), {LOUDNESS[0][0]: draw(1, 200, seed=9 + n)})
         for n, prompt in enumerate(prompts)
     ]
     latents = LatentCrops(clips, batch_size=rows, seed=0)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lmdm_adapter.controls.declared import accompaniment_controls
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.recipes.arc_forcing import ArcForcingRecipe
 from lmdm_adapter.spec import Sampling
@@ -23,6 +24,7 @@ from tests.models import LATENT_CHANNELS, SPEC, controlled_live, tiny_offline
 from tests.randomise import randomise
 from tests.toy import draw
 
+ACCOMPANIMENT = accompaniment_controls(LATENT_CHANNELS)
 DECLARED = (("sketch_loudness", 2), ("sketch_rhythm", 1))
 BLOCKS, PROMPTS, PARTNERS = (6, 7, 5), ("house", "techno in a minor"), ("techno", "house")
 FRAMES = SPEC.context_frames + sum(BLOCKS)
@@ -45,9 +47,9 @@ def objective(config: ArcConfig = PLAIN, *, regime: str = "block-causal", heard:
 
 
 def losses(
-    target: ArcObjective, part: str, controls: Tensor | None = CONTROLS, aligned: Tensor | None = ALIGNED
+    target: ArcObjective, part: str, controls: Tensor = CONTROLS, aligned: Tensor = ALIGNED
 ) -> dict[str, Tensor]:
-    return target(CLIP, PROMPTS, PARTNERS, BLOCKS, controls, aligned, 0, part)
+    return target(CLIP, PROMPTS, PARTNERS, BLOCKS, controls, aligned, aligned.roll(1, dims=0), 0, part)
 
 
 def test_a_fresh_judge_scores_as_if_it_heard_nothing_and_learns_to_hear() -> None:
@@ -114,7 +116,7 @@ def test_real_music_scores_above_itself_with_the_controls_of_another_row() -> No
     assert float(terms["loss"]) == pytest.approx(float(expected))
 
 
-def test_another_rows_controls_are_swapped_and_equal_ones_teach_nothing() -> None:
+def test_another_clips_controls_are_heard_and_equal_ones_teach_nothing() -> None:
     target, heard = objective(replace(PLAIN, contrastive_controls=1.0)), []
     target.judge.register_forward_pre_hook(
         lambda _module, given, named: heard.append(named["controls"]), with_kwargs=True
@@ -124,6 +126,28 @@ def test_another_rows_controls_are_swapped_and_equal_ones_teach_nothing() -> Non
     same = ALIGNED[:1].expand(2, -1, -1)
     assert "contrastive_controls" not in losses(target, JUDGE, CONTROLS, same)
     assert "contrastive_controls" not in losses(objective(), JUDGE)
+
+
+@pytest.mark.parametrize("given", [None, 0.0, 0.5])
+def test_an_accompaniment_has_a_contrast_unless_it_is_told_otherwise(given: float | None) -> None:
+    config = replace(PLAIN, contrastive_controls=given)
+    jam, sketch, deaf = (
+        ArcObjective(
+            controlled_live(controls).network, LatentJudge(tiny_offline()[0], JUDGE_CONFIG, control_channels=channels),
+            config, spec=SPEC, seconds=1.0, frame_rate_hz=125.0,
+        ).contrastive_controls
+        for controls, channels in ((ACCOMPANIMENT, 6), (DECLARED, 3), (ACCOMPANIMENT, 0))
+    )  # fmt: skip
+    assert (jam, sketch, deaf) == ((1.0, 0.0, 0.0) if given is None else (given,) * 3)
+
+
+def test_a_cold_rollout_mishears_what_is_left_too() -> None:
+    target, heard = objective(replace(PLAIN, cold=1.0, contrastive_controls=1.0)), []
+    target.judge.register_forward_pre_hook(
+        lambda _module, given, named: heard.append(named["controls"]), with_kwargs=True
+    )
+    losses(target, JUDGE)
+    assert torch.equal(heard[0][-2:], ALIGNED.flip(0)[..., -sum(BLOCKS) :])
 
 
 @pytest.mark.parametrize("regime", ["block-causal", "encoder-decoder"])

@@ -124,7 +124,7 @@ def test_checkpointed_replay_has_the_same_gradient() -> None:
     assert all(torch.equal(plain[name], kept[name]) for name in plain)
 
 
-def test_exits_are_drawn_from_all_steps_and_recorded_as_they_were() -> None:
+def test_exits_are_recorded_as_they_were() -> None:
     dit = toy_dit()
     recording = rolled(dit, TOY_SPEC)
     assert recording.t[0, 0] == 1.0, "left after the first step: the input is pure noise"
@@ -149,7 +149,7 @@ PROMPTS = ("house", "techno in a minor")
 def losses(
     target: ArcObjective, part: str = JUDGE, *, partners=("techno", "house"), prompts=PROMPTS
 ) -> dict[str, Tensor]:
-    return target(CLIP, prompts, partners, BLOCKS, None, None, 0, part)
+    return target(CLIP, prompts, partners, BLOCKS, None, None, None, 0, part)
 
 
 @pytest.mark.parametrize("part", [STUDENT, JUDGE])

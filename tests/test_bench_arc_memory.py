@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
-from lmdm_adapter.bench.arc_memory import ArcMemory, growth_mib, measure
+from lmdm_adapter.bench.arc_memory import ROLLOUT_BLOCKS, ArcMemory, growth_mib, measure
 from lmdm_adapter.bench.live_memory import peak_bytes
 from tests.cli import done, sentence
 
@@ -62,6 +63,27 @@ def test_growth_is_a_slope_for_each_sample() -> None:
 def test_checkpointing_lowers_what_a_block_takes() -> None:
     growth = measure("tiny", blocks=(1, 3), steps=1).to_json()["mib_per_block_and_sample"]
     assert 0.0 < growth["checkpointed"] < 0.5 * growth["kept"]
+
+
+def test_a_rolled_block_takes_at_most_25_mib_at_full_size(root: Path) -> None:
+    """The figures that ship, of Stable Audio Open Small's shape in fp32, and their line through the peaks."""
+    shipped = json.loads((root / "docs" / "results" / "arc-memory-sao-small.json").read_text())
+    assert (shipped["shape"], shipped["rows"], shipped["blocks"]) == ("sao-small", 1, list(ROLLOUT_BLOCKS))
+    growth = shipped["mib_per_block_and_sample"]
+    assert 0.0 < growth["checkpointed"] <= 25.0 and growth["kept"] > 172.0
+    for name, peaks_mib in shipped["peak_mib"].items():
+        peaks = [round(one * MIB) for one in peaks_mib]
+        assert growth[name] == pytest.approx(growth_mib(shipped["blocks"], peaks), rel=1e-2)
+    table = (root / "docs" / "training.md").read_text()
+    assert f"| for each block | {growth['checkpointed']:.1f} | {growth['kept']:.1f} |" in table
+    assert shipped["adamw_mib"] == 2 * shipped["weights_mib"] == 2 * shipped["gradients_mib"]
+
+
+@pytest.mark.slow
+def test_a_full_size_block_takes_at_most_25_mib_when_measured() -> None:
+    """The law itself; takes minutes and 8 GB."""
+    growth = measure("sao-small", blocks=(2, 6), steps=1, without=False).to_json()["mib_per_block_and_sample"]
+    assert 0.0 < growth["checkpointed"] <= 25.0
 
 
 def test_the_command_says_what_it_found(tmp_path) -> None:

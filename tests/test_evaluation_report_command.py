@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from lmdm_adapter.cli import references
 from lmdm_adapter.evaluation import frechet, page, report, report_plan, ruler
 from lmdm_adapter.io import atomic
 from tests.cli import done, names, save_live, sentence
@@ -48,16 +50,24 @@ def test_a_model_gets_a_table_a_page_and_json(folder, monkeypatch):
     (folder / "music" / "more").mkdir(parents=True)
     write_recording(folder / "music" / "one.wav", 12.0)
     write_recording(folder / "music" / "more" / "two.flac", 11.0)
-    (folder / "music" / "cover.txt").write_text("no sound")
+    write_recording(folder / "music" / "short.wav", 9.0)
+    (folder / "music" / "broken.wav").write_bytes(b"RIFF")
+    (folder / "music" / "cover.jpg").write_text("no sound")
     out, html = folder / "report.json", folder / "report.html"
     text = done(
         "evaluate", folder / "model", "--reference", folder / "music", *QUICK, "--json", out, "--html", html,
-        "--baseline", folder / "model", "--baseline-guidance", 3,
+        "--baseline", folder / "model", "--baseline-guidance", 3, "--baseline-steps", 2, "--baseline-sampler", "euler",
     )  # fmt: skip
     assert "kernel distance" in text and "slope per minute" in text and "primed chord_root" in text
     read = json.loads(out.read_text())
-    assert read["reference"].startswith("2 recordings") and read["model"]["sampling"]["steps"] == 1
-    assert read["baseline"]["sampling"]["guidance"] == 3.0 and read["baseline"]["guidance_tried"] == []
+    assert "2 files were skipped:\n  broken.wav: cannot be read as sound" in text and "1 .jpg" in text
+    assert "  short.wav: is too short: 9.0 s are less than 10 s." in text
+    assert read["reference"] == f"2 recordings in {folder / 'music'} (2 files skipped)"
+    assert read["model"]["sampling"]["steps"] == 1
+    theirs = read["baseline"]["sampling"]
+    assert (theirs["guidance"], theirs["steps"], theirs["sampler"]) == (3.0, 2, "euler")
+    assert read["model"]["sampling"]["sampler"] == model().sampling.sampler != "euler", "they are the baseline's alone"
+    assert read["baseline"]["guidance_tried"] == []
     assert html.read_text().startswith("<!doctype html>")
     assert names(folder) == ["model", "music", "report.html", "report.json"]
 
@@ -83,6 +93,8 @@ def test_help_loads_no_torch_and_says_how_long_it_takes(root):
         (("--reference", "nowhere"), "no folder nowhere"),
         (("--baseline", "nowhere"), "no model 'nowhere'"),
         (("--baseline-guidance", 3), "name one with --baseline"),
+        (("--baseline-steps", 3), "--baseline-steps says how a baseline plays; name one"),
+        (("--baseline-sampler", "euler"), "--baseline-sampler says how a baseline plays; name one"),
         (("--guidance", 1000), "Guidance must lie between 0 and 100"),
         (("--json", "no/where.json"), "does not exist"),
         (("--html", "no/where.html"), "does not exist"),
@@ -105,10 +117,23 @@ def test_a_reference_that_holds_too_little_is_a_sentence(tmp_path):
     music.mkdir()
     write_recording(music / "one.wav", 12.0)
     write_recording(music / "short.wav", 9.0)
-    assert "1 sound files of 10 s or more among 2" in sentence("evaluate", live, "--reference", music)
+    words = sentence("evaluate", live, "--reference", music)
+    assert "1 sound files of 10 s or more among 2" in words and "short.wav: is too short: 9.0 s" in words
     assert "is a file" in sentence("evaluate", live, "--reference", music / "one.wav")
-    (music / "broken.wav").write_bytes(b"RIFF")
-    assert "cannot be read as sound" in sentence("evaluate", live, "--reference", music)
+
+
+def test_a_bad_file_is_left_out_of_a_reference_and_named(tmp_path):
+    """Also one that begins well and breaks off; files of any suffix of sound are tried."""
+    music = tmp_path / "music"
+    music.mkdir()
+    for name in ("one.wav", "two.wav", "cut.flac"):
+        write_recording(music / name, 12.0)
+    (music / "cut.flac").write_bytes((music / "cut.flac").read_bytes()[:200_000])
+    shutil.copy(music / "one.wav", music / "three.m4a")
+    found = references.recordings(music)
+    assert [path.name for path in found.files] == ["one.wav", "three.m4a", "two.wav"]
+    assert [one.file for one in found.skipped] == ["cut.flac"] and found.skipped[0].reason
+    assert len(references.Recordings(found.files, RATE)[0].samples[0]) == 12 * RATE
 
 
 def test_a_missing_package_is_named_with_its_cure(tmp_path, monkeypatch):

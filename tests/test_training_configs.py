@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import get_type_hints
@@ -11,11 +12,14 @@ import pytest
 
 from lmdm_adapter import recipes
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.recipes import finetune
 from lmdm_adapter.recipes.arc_forcing import ArcForcingRecipe
 from lmdm_adapter.recipes.base import BaseRecipe
 from lmdm_adapter.recipes.bundle import BundleRecipe
 from lmdm_adapter.recipes.finetune import FinetuneRecipe
-from lmdm_adapter.training.configs import read_config
+from lmdm_adapter.training.command import recipe_command
+from lmdm_adapter.training.configs import find_config, read_config
+from tests.cli import sentence
 
 FOLDER = Path(recipes.__path__[0]) / "configs"
 BUNDLE = FOLDER / "tiny-bundle.json"
@@ -43,7 +47,7 @@ def test_the_bundle_takes_what_the_recipes_leave() -> None:
 def test_post_training_takes_what_the_recipes_leave() -> None:
     configs = [read_config(ArcForcingRecipe, path) for path in CONFIGS if "arc-forcing" in path.stem]
     outputs = {f"{read_config(recipe_of(path), path).output}/model" for path in CONFIGS}
-    assert len(configs) == 5 and all({config.student, config.base} <= outputs for config in configs)
+    assert len(configs) == 6 and all({config.student, config.base} <= outputs for config in configs)
 
 
 def test_rollouts_leave_the_real_context() -> None:
@@ -76,7 +80,7 @@ def test_shipped_block_settings() -> None:
         "tiny-finetune": (12, 16), "tiny-finetune-encoder-decoder": (12, 16), "tiny-finetune-guided": (12, 16),
         "tiny-finetune-jam": (12, 16), "tiny-finetune-sketch": (12, 16), "tiny-finetune-both": (12, 16),
         "finetune-48x4": (48, 4), "finetune-10x23": (10, 23), "finetune-small-48x4": (48, 4),
-        "finetune-small-lora-48x4": (48, 4),
+        "finetune-small-lora-48x4": (48, 4), "my-music-finetune": (12, 16), "my-music-finetune-guided": (12, 16),
     }  # fmt: skip
     regimes = {name for name, spec in specs.items() if spec.regime == "encoder-decoder"}
     assert regimes == {"tiny-finetune-encoder-decoder"}
@@ -100,7 +104,7 @@ def test_post_training_of_controls_comes_with_and_without_what_may_save_them() -
         read_config(ArcForcingRecipe, FOLDER / f"tiny-arc-forcing-{name}.json") for name in ("sketch", "sketch-plain")
     )
     assert kept.judge.hears_controls and kept.arc.contrastive_controls > 0.0 and kept.arc.reconstruction > 0.0
-    assert not plain.judge.hears_controls and plain.arc.contrastive_controls == plain.arc.reconstruction == 0.0
+    assert not plain.judge.hears_controls and not plain.arc.contrastive_controls and plain.arc.reconstruction == 0.0
     assert (kept.student, kept.data, kept.loop) == (plain.student, plain.data, plain.loop)
 
 
@@ -116,6 +120,41 @@ def test_full_size_fine_tuning_is_that_of_the_paper(root: Path) -> None:
     assert (drops.no_context, drops.short_context, drops.prompt, recipe.flow.shift) == (0.2, 0.3, 0.1, 0.5)
     assert recipe.lora.rank == 0 and recipe.checkpointed
     assert read_config(FinetuneRecipe, FOLDER / "finetune-small-lora-48x4.json").lora.rank > 0
+
+
+def test_a_config_that_ships_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no such file; a file of the user's comes first, and paths are paths."""
+    monkeypatch.chdir(tmp_path)
+    assert find_config(FinetuneRecipe, "tiny-finetune.json") == FOLDER / "tiny-finetune.json"
+    with pytest.raises(LmdmError, match=r"no config other/tiny-finetune\.json"):
+        find_config(FinetuneRecipe, "other/tiny-finetune.json")
+    Path("tiny-finetune.json").write_text("{}")
+    assert find_config(FinetuneRecipe, "tiny-finetune.json") == Path("tiny-finetune.json")
+
+
+def test_a_config_that_is_nowhere_is_told_with_those_that_fit_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = sentence("train", "arc-forcing", "--config", "finetune.json")
+    named = set(re.findall(r"[\w-]+\.json", words)) - {"finetune.json"}
+    assert named == {path.name for path in CONFIGS if "arc-forcing" in path.stem}
+
+
+def test_commands_take_configs_that_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to begin a run; what it lacks is said by the recipe, so its config was read."""
+    monkeypatch.chdir(tmp_path)
+    assert "my-music" in sentence("train", "finetune", "--config", "my-music-finetune.json")
+    monkeypatch.setattr("sys.argv", ["finetune", "--config", "my-music-finetune.json"])
+    with pytest.raises(SystemExit, match="my-music"):
+        recipe_command(FinetuneRecipe, finetune.run)
+
+
+def test_the_guide_names_every_config_that_ships(root: Path) -> None:
+    text = (root / "docs" / "training.md").read_text()
+    assert not [path.name for path in FOLDER.glob("*.json") if path.name not in text]
+    for name in re.findall(r"--config (\S+\.json)", text):
+        assert (FOLDER / name).is_file() or name == "run.json", name
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -76,7 +76,7 @@ def _report(result: Encoded, compute_seconds: float) -> dict[str, object]:
 
 
 def _show(result: Encoded, folder: Path, compute_seconds: float) -> None:
-    from lmdm_adapter.cli.screen import say
+    from lmdm_adapter.cli.screen import say, say_skipped
 
     before = result.clips - result.made
     made = f"{result.made} new" + (f" ({result.made_seconds / compute_seconds:.1f} times as fast as they play)"
@@ -84,9 +84,4 @@ def _show(result: Encoded, folder: Path, compute_seconds: float) -> None:
     say(f"{folder}: {result.clips} clips, {result.seconds / 3600:.2f} h; {made}, {max(before, 0)} from before")
     if result.gone:
         say(f"{result.gone} clips from before are left out: their sound files are gone")
-    if result.others:
-        say("no sound by their suffix: " + ", ".join(f"{count} {name}" for name, count in result.others.items()))
-    if result.skipped:
-        say(f"{len(result.skipped)} files were skipped:")
-        for one in result.skipped:
-            say(f"  {one.file}: {one.reason}")
+    say_skipped(result.skipped, result.others)

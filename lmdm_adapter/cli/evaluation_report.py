@@ -39,6 +39,14 @@ BaselineGuidanceOption = Annotated[
     Optional[list[float]],  # noqa: UP045
     typer.Option("--baseline-guidance", help="Give several: the best by kernel distance of one window is taken."),
 ]
+BaselineStepsOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--baseline-steps", min=1, max=1000, help="Denoise steps of the baseline; by default its own."),
+]
+BaselineSamplerOption = Annotated[
+    Optional[Sampler],  # noqa: UP045
+    typer.Option("--baseline-sampler", help="Sampler of the baseline; by default its own."),
+]
 EmbeddingOption = Annotated[
     str, typer.Option("--embedding", help="'built-in', or the folder or hub id of a CLAP checkpoint.")
 ]
@@ -68,6 +76,8 @@ def report(
     window_seconds: WindowOption = 30.0,
     baseline: BaselineOption = None,
     baseline_guidance: BaselineGuidanceOption = None,
+    baseline_steps: BaselineStepsOption = None,
+    baseline_sampler: BaselineSamplerOption = None,
     embedding: EmbeddingOption = "built-in",
     steps: StepsOption = None,
     guidance: GuidanceOption = None,
@@ -91,6 +101,7 @@ def report(
     """
     request = ReportRequest(
         model=model, reference=reference, baseline=baseline, baseline_guidance=tuple(baseline_guidance or ()),
+        baseline_steps=baseline_steps, baseline_sampler=None if baseline_sampler is None else baseline_sampler.value,
         steps=steps, guidance=guidance, sampler=None if sampler is None else sampler.value, json=json, html=html,
         device=device, dtype=dtype.value, threads=threads,
     )  # fmt: skip
@@ -107,13 +118,15 @@ def report(
 class ReportRequest:
     """What the command was asked for besides the plan; None leaves a setting to the model.
 
-    Raises LmdmError for outputs that cannot be written or have one name, and guidances without a baseline.
+    Raises LmdmError for outputs that cannot be written or have one name, and settings of a baseline without one.
     """
 
     model: str
     reference: Path | None
     baseline: str | None
     baseline_guidance: tuple[float, ...]
+    baseline_steps: int | None
+    baseline_sampler: str | None
     steps: int | None
     guidance: float | None
     sampler: str | None
@@ -130,22 +143,29 @@ class ReportRequest:
         targets = [require_writable(path) for path in (self.json, self.html) if path is not None]
         if len(set(targets)) < len(targets):
             raise LmdmError(f"--json and --html both name {self.json}; give one of them another name.")
-        if self.baseline_guidance and self.baseline is None:
-            raise LmdmError("--baseline-guidance says how a baseline plays; name one with --baseline.")
+        settings = {
+            "--baseline-guidance": self.baseline_guidance or None, "--baseline-steps": self.baseline_steps,
+            "--baseline-sampler": self.baseline_sampler,
+        }  # fmt: skip
+        if self.baseline is None and (given := [name for name, value in settings.items() if value is not None]):
+            raise LmdmError(f"{given[0]} says how a baseline plays; name one with --baseline.")
 
 
 def evaluated(request: ReportRequest, plan: ReportPlan) -> Report:
     """Check everything, load, measure and write. Raises LmdmError for whatever the user can mend."""
     from lmdm_adapter.cli.evaluation_screen import stages
     from lmdm_adapter.cli.references import Recordings, recordings
+    from lmdm_adapter.cli.screen import say_skipped
     from lmdm_adapter.evaluation.extras import require_extras
     from lmdm_adapter.evaluation.report import evaluate_report
 
     require_extras(plots=request.html is not None, resampling=request.reference is not None)
-    files = None if request.reference is None else recordings(request.reference)
+    found = None if request.reference is None else recordings(request.reference)
+    if found is not None:
+        say_skipped(found.skipped, found.others)
     model, baseline = contenders(request)
-    sounds = None if files is None else Recordings(files, model.live.codec.sample_rate)
-    name = "held-out songs" if files is None else f"{len(files)} recordings in {request.reference}"
+    sounds = None if found is None else Recordings(found.files, model.live.codec.sample_rate)
+    name = "held-out songs" if found is None else found.name
     with stages() as stage:
         report = evaluate_report(model, plan, baseline=baseline, reference=sounds, reference_name=name, progress=stage)
     _write(report, request)
@@ -165,8 +185,9 @@ def contenders(request: ReportRequest) -> tuple[Contender, Contender | None]:
     if request.baseline is None:
         return model, None
     other = open_model(request.baseline, **place)
+    own = sampling_of(other.sampling, steps=request.baseline_steps, sampler=request.baseline_sampler)
     guidances = request.baseline_guidance
-    tried = [sampling_of(other.sampling, guidance=guidance) for guidance in guidances] or [other.sampling]
+    tried = [sampling_of(own, guidance=guidance) for guidance in guidances] or [own]
     return model, Contender(request.baseline, other, tried[0], guidances if len(guidances) > 1 else ())
 
 

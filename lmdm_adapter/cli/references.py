@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
-
-import soundfile
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.resampling import fitted
 from lmdm_adapter.sound_file import read_audio
+from lmdm_adapter.training.encoding import reason
+from lmdm_adapter.training.recordings import Skipped, find_recordings
 
 LEAST_SECONDS, MOST_SECONDS = 10.0, 120.0
 LEAST_FILES = 2
@@ -41,28 +41,50 @@ class Recordings(Sequence[Audio]):
         return fitted(Audio(samples, audio.sample_rate), sample_rate=self.sample_rate, channels=audio.channels)
 
 
-def recordings(folder: Path) -> tuple[Path, ...]:
-    """All sound files of 10 s or more in `folder` and below, by name.
+@dataclass(frozen=True)
+class References:
+    """Sound files of a folder that an evaluation can use; others are counted by suffix, the rest has its reasons."""
 
-    Raises LmdmError when there is no such folder, or fewer than two such files in it.
+    folder: Path
+    files: tuple[Path, ...]
+    skipped: tuple[Skipped, ...]
+    others: Mapping[str, int]
+
+    @property
+    def name(self) -> str:
+        """What a report calls them."""
+        left_out = f" ({len(self.skipped)} files skipped)" if self.skipped else ""
+        return f"{len(self.files)} recordings in {self.folder}{left_out}"
+
+
+def recordings(folder: Path) -> References:
+    """All sound files of 10 s or more in `folder` and below, by name, and what was skipped.
+
+    Each is read once, so that one that is cut off does not end an evaluation that has begun. Raises LmdmError when
+    there is no such folder, or fewer than two files in it can be used.
     """
     if not folder.exists():
         raise LmdmError(f"There is no folder {folder}; --reference needs a folder of sound files.")
     if not folder.is_dir():
         raise LmdmError(f"{folder} is a file; --reference needs a folder of sound files.")
-    formats = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"}
-    names = sorted(path for path in folder.rglob("*") if path.suffix.lower() in formats)
-    files = tuple(path for path in names if _seconds(path) >= LEAST_SECONDS)
+    found = find_recordings(folder)
+    reasons = {recording: _unusable(recording.path) for recording in found.recordings}
+    files = tuple(recording.path for recording, why in reasons.items() if why is None)
+    bad = [Skipped(recording.name, why) for recording, why in reasons.items() if why is not None]
+    skipped = tuple(sorted([*found.skipped, *bad], key=lambda one: one.file))
     if len(files) < LEAST_FILES:
+        first = f" The first that was skipped, {skipped[0].file}: {skipped[0].reason}" if skipped else ""
         raise LmdmError(
-            f"{folder} holds {len(files)} sound files of {LEAST_SECONDS:g} s or more among {len(names)}; a reference "
-            f"needs at least {LEAST_FILES}."
+            f"{folder} holds {len(files)} sound files of {LEAST_SECONDS:g} s or more among {len(found.recordings)}; a "
+            f"reference needs at least {LEAST_FILES}.{first}"
         )
-    return files
+    return References(folder, files, skipped, found.others)
 
 
-def _seconds(path: Path) -> float:
+def _unusable(path: Path) -> str | None:
+    """Why a sound file cannot be a reference, as a sentence; None for one that can."""
     try:
-        return float(soundfile.info(str(path)).duration)
-    except soundfile.SoundFileError as error:
-        raise LmdmError(f"{path} cannot be read as sound; take it out of the reference.") from error
+        seconds = read_audio(path).seconds
+    except (LmdmError, OSError) as error:
+        return reason(error, path)
+    return None if seconds >= LEAST_SECONDS else f"is too short: {seconds:.1f} s are less than {LEAST_SECONDS:g} s."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,12 +12,25 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.status import Status
 from rich.table import Column, Table
 
+if TYPE_CHECKING:
+    from lmdm_adapter.training.recordings import Skipped
+
 
 def say(text: str) -> None:
     """Print one line of result, as it is: no wrapping, no markup, so that scripts can read it."""
     # Names of files may hold what no terminal can show.
     shown = text.encode("utf-8", "replace").decode("utf-8")
     Console(soft_wrap=True).print(shown, markup=False, highlight=False)
+
+
+def say_skipped(skipped: Sequence[Skipped], others: Mapping[str, int]) -> None:
+    """Files of a folder that are not used, each with its reason; `others` counts those that are no sound by suffix."""
+    if others:
+        say("no sound by their suffix: " + ", ".join(f"{count} {name}" for name, count in others.items()))
+    if skipped:
+        say(f"{len(skipped)} files were skipped:")
+        for one in skipped:
+            say(f"  {one.file}: {one.reason}")
 
 
 def block_progress() -> Progress:

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, get_type_hints
 
 from lmdm_adapter.cli.screen import say
-from lmdm_adapter.training.configs import read_config
+from lmdm_adapter.training.configs import find_config, read_config
 from lmdm_adapter.training.loop import Trained
 from lmdm_adapter.training.processes import disconnect, is_first_process
 
@@ -20,14 +20,14 @@ from lmdm_adapter.training.processes import disconnect, is_first_process
 def run_recipe(name: str, config_path: Path | None, *, overrides: Mapping[str, Any]) -> bool:
     """Run the recipe `name` with the settings in a JSON file, or its own; False when it was stopped before its end.
 
-    `overrides` are settings that take the place of those in the file. Raises LmdmError for a file that cannot be read,
-    unknown settings, and whatever the recipe refuses.
+    The file may be the name of one that ships. `overrides` are settings that take the place of those in the file.
+    Raises LmdmError for a file that cannot be read, unknown settings, and whatever the recipe refuses.
     """
     logging.basicConfig(level=logging.INFO if is_first_process() else logging.WARNING, format="%(message)s")
     recipe = _recipe(name)
     cls = _config_class(recipe)
     try:
-        config = cls() if config_path is None else read_config(cls, config_path)
+        config = cls() if config_path is None else read_config(cls, find_config(cls, config_path))
         result = recipe.run(replace(config, **overrides))
     finally:
         disconnect()

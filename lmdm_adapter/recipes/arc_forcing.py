@@ -7,7 +7,8 @@
    what followed in truth. The judge is the offline model that the live one came from, with a small head.
 3. Save the averaged weights as a live model in `output`/model, with an example.
 
-Stop it with Ctrl-C or SIGTERM and start it again: it goes on bit for bit. With several devices:
+Stop it with Ctrl-C or SIGTERM and start it again: it goes on bit for bit. A stopped run leaves the model as far as it
+came. With several devices:
 `accelerate launch -m lmdm_adapter.recipes.arc_forcing --config arc-forcing.json`.
 """
 
@@ -18,12 +19,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.checkpoint import read_checkpoint
 from lmdm_adapter.codec import Codec
-from lmdm_adapter.conversion import live_from_checkpoint, offline_network
+from lmdm_adapter.conversion import is_live, live_from_checkpoint, offline_network
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.loading import locate
@@ -142,33 +144,49 @@ def run(
         objective, batches(config, live, crops), config=config.loop, folder=output, title="arc-forcing", recipe=config,
         validate=validate, sample=sample, optimisers={JUDGE: config.judge_optimiser}, stop_after=stop_after,
     )  # fmt: skip
-    if trained.finished and trained.is_main:
+    if trained.is_main:  # also where it was stopped: what there is can be listened to
         played = post_trained(config, live, trained.average, trained.step)
         played.save(output / "model")
-        write_sound(output / "example.wav", example_of(config, played))
+        if trained.finished:
+            write_sound(output / "example.wav", example_of(config, played))
     return trained
 
 
 def student_and_base(student: str, base: str) -> tuple[LiveModel, Network]:
     """The live model to train, its tensors its own, and the offline network for the judge's trunk.
 
-    Raises LmdmError when the student is no live model, is played by outpainting, or the two have other latents.
+    Raises LmdmError when the student is no live model or is played by outpainting, when the base is a live model, and
+    when the two have other latents.
     """
     live = live_from_checkpoint(read_checkpoint(locate(student)))
     if live.spec.regime == "outpaint":
         raise LmdmError(f"{student} plays by outpainting, which has no rollout to train; convert its base.")
-    network = offline_network(read_checkpoint(locate(base)))
-    theirs, ours = network.dit.config.io_channels, live.network.dit.config.io_channels
-    if theirs != ours:
-        raise LmdmError(f"{base} has {theirs} latent channels, {student} has {ours}; give the model it came from.")
+    checkpoint = read_checkpoint(locate(base))
+    if is_live(checkpoint):
+        raise LmdmError(f"{base} is a live model; the judge needs the offline checkpoint that {student} came from.")
+    network = offline_network(checkpoint)
+    if not same_latents(live.network, network):
+        raise LmdmError(f"{base} and {student} have different codecs; give the offline checkpoint that it came from.")
     return replace(live, network=set_trainable(rebuilt(live.network))), rebuilt(network)
+
+
+def same_latents(one: Network, other: Network) -> bool:
+    """Whether both hear sounds as the same latents: encoders and scales are equal, decoders may differ.
+
+    Encoders are compared in half precision, in which models may have been bundled.
+    """
+    scales = [network.config.codec_scale for network in (one, other)]
+    ours, theirs = (network.autoencoder.encoder.state_dict() for network in (one, other))
+    same = all(name in theirs and torch.equal(value.half(), theirs[name].half()) for name, value in ours.items())
+    return same and ours.keys() == theirs.keys() and scales[0] == scales[1]
 
 
 def batches(config: ArcForcingRecipe, live: LiveModel, crops: ControlCrops) -> Callable[[int], Batch]:
     """Batches of the objective: real clips `b c n`, their prompts, partners of those, lengths of rolled blocks, and
-    frame controls `b e n`, as they are played with and at lag 0.
+    frame controls `b e n`: as they are played with, at lag 0, and those of other clips at lag 0.
 
-    Everything is a function of the index; a micro-batch whose prompts are all alike finds partners in batches before.
+    Everything is a function of the index; a micro-batch whose prompts are all alike finds partners in batches before,
+    and one of a single row finds other controls there.
     """
     context = live.spec.context_frames
 
@@ -186,7 +204,9 @@ def batches(config: ArcForcingRecipe, live: LiveModel, crops: ControlCrops) -> C
         while None in partners and earlier >= max(0, index - EARLIER_BATCHES):
             partners = partner_prompts(prompts, prompts_of(earlier, frames))
             earlier -= 1
-        return latents, prompts, partners, lengths, controls, aligned
+        other = aligned if len(latents) > 1 or not index else crops.batch(index - 1, frames).aligned
+        misheard = None if other is None else other.roll(1, dims=0)
+        return latents, prompts, partners, lengths, controls, aligned, misheard
 
     return batch
 

@@ -15,16 +15,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lmdm_adapter.recipes import base, codec, decoder, finetune
 from lmdm_adapter.training.command import recipe_command
-from lmdm_adapter.training.configs import read_config
+from lmdm_adapter.training.configs import find_config, read_config
 from lmdm_adapter.training.loop import Trained, require_accelerate
 
 log = logging.getLogger(__name__)
-SHIPPED = Path(__file__).parent / "configs"
 STAGES: dict[str, tuple[type, Callable[[Any], Trained]]] = {
     "codec": (codec.CodecRecipe, codec.run),
     "decoder": (decoder.DecoderRecipe, decoder.run),
@@ -45,9 +43,8 @@ class TinyRecipe:
 
     def settings_of(self, stage: str) -> Any:
         """The config of a stage. Raises LmdmError for a file that cannot be read."""
-        name = getattr(self, stage)
-        shipped = SHIPPED / name
-        return read_config(STAGES[stage][0], name if Path(name).exists() or not shipped.exists() else shipped)
+        cls, _ = STAGES[stage]
+        return read_config(cls, find_config(cls, getattr(self, stage)))
 
 
 def run(config: TinyRecipe) -> Trained:

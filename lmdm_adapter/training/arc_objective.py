@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from lmdm_adapter.controls.declared import ACCOMPANIMENT
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.network.model import Network
 from lmdm_adapter.samplers import LOG_SNR_FIRST, LOG_SNR_LAST
@@ -33,15 +34,15 @@ class ArcConfig:
 
     `sampling` is how the student plays after this: each rolled block leaves at a step drawn from all of its steps.
     For `judge_first_steps` only the judge learns. `contrastive` weighs its prompt term, `contrastive_controls` the same
-    for the frame controls of another row, and `reconstruction` fine-tuning's loss on the real clip in the student's
-    turn; both are off by default. `cold` is the share of steps whose rollouts begin from silence. `checkpointed` trades
-    time for memory.
+    for the frame controls of another clip: None is 1 where the student has an accompaniment and the judge hears it,
+    else 0. `reconstruction` weighs fine-tuning's loss on the real clip in the student's turn, and is off by default.
+    `cold` is the share of steps whose rollouts begin from silence. `checkpointed` trades time for memory.
     """
 
     sampling: Sampling = Sampling(steps=8, sampler="pingpong", guidance=1.0)
     rollout_blocks: int = 12
     contrastive: float = 1.0
-    contrastive_controls: float = 0.0
+    contrastive_controls: float | None = None
     reconstruction: float = 0.0
     judge_first_steps: int = 0
     cold: float = 0.0
@@ -53,7 +54,7 @@ class ArcConfig:
             raise LmdmError(f"A rollout has at least 1 block, got {self.rollout_blocks}.")
         if self.sampling.guidance != 1.0:
             raise LmdmError(f"Rollouts are played without guidance (1.0), got {self.sampling.guidance}.")
-        weights = (self.contrastive, self.contrastive_controls, self.reconstruction)
+        weights = (self.contrastive, self.contrastive_controls or 0.0, self.reconstruction)
         if min(*weights, self.judge_first_steps) < 0:
             raise LmdmError(f"The weights {weights} of terms and judge_first_steps must not be negative.")
         if not 0.0 <= self.cold <= 1.0:
@@ -78,6 +79,13 @@ class ArcObjective(nn.Module):
         self.network, self.judge, self.config = require_flow(student), judge, config
         self.spec, self.seconds, self.frame_rate_hz = spec, seconds, frame_rate_hz
         require_flow(judge.network)
+        self.contrastive_controls = self._contrastive_controls()
+
+    def _contrastive_controls(self) -> float:
+        if self.config.contrastive_controls is not None:
+            return self.config.contrastive_controls
+        has_accompaniment = any(name in ACCOMPANIMENT for name, _ in self.network.dit.config.further_controls)
+        return 1.0 if has_accompaniment and self.judge.hear_controls is not None else 0.0
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """All that learns, by player."""
@@ -91,25 +99,28 @@ class ArcObjective(nn.Module):
 
     def forward(
         self, latents: Tensor, prompts: Sequence[str], partners: Sequence[str | None],
-        lengths_frames: tuple[int, ...], controls: Tensor | None, aligned: Tensor | None, index: int, part: str,
+        lengths_frames: tuple[int, ...], controls: Tensor | None, aligned: Tensor | None, misheard: Tensor | None,
+        index: int, part: str,
     ) -> dict[str, Tensor]:  # fmt: skip
         """`loss` of a part and its terms for real clips `b c (s + m)`: a full context, then what follows it in truth.
 
         `partners` are the prompts of the contrastive term, None for a row without one; `lengths_frames` are those of
         the rolled blocks. The student plays with the frame controls `b e (s + m)`; the judge hears them `aligned`, the
-        accompaniment at lag 0.
+        accompaniment at lag 0. `misheard` are the aligned ones of other clips.
         """
         if self._is_cold(index):
             newest = slice(-sum(lengths_frames), None)
             latents = latents[..., newest]
-            controls, aligned = (None if given is None else given[..., newest] for given in (controls, aligned))
+            controls, aligned, misheard = (
+                None if given is None else given[..., newest] for given in (controls, aligned, misheard)
+            )
         told = conditioning_of(self.network, prompts, seconds=self.seconds, device=latents.device)
         recording = self._rolled(latents, told, lengths_frames, controls, index)
         # Autocast would hand the replay the half-precision weights of the rollout, which some releases of torch keep
         # without their history: the weights behind them would get no gradient.
         torch.clear_autocast_cache()
         if part == JUDGE:
-            return self._judge_terms(recording, latents, prompts, partners, index, aligned)
+            return self._judge_terms(recording, latents, prompts, partners, index, aligned, misheard)
         gradient, terms = self._direction(recording, latents, prompts, index, aligned)
         denoised = replayed(self.network.dit, recording, told, spec=self.spec, checkpointed=self.config.checkpointed)
         loss = (gradient * denoised).sum()
@@ -159,12 +170,13 @@ class ArcObjective(nn.Module):
 
     def _judge_terms(
         self, recording: Recording, real: Tensor, prompts: Sequence[str], partners: Sequence[str | None], index: int,
-        aligned: Tensor | None,
+        aligned: Tensor | None, misheard: Tensor | None,
     ) -> dict[str, Tensor]:  # fmt: skip
         """Real clips score above made ones, and above themselves under another prompt or with other controls."""
         others = [prompt if partner is None else partner for prompt, partner in zip(prompts, partners, strict=True)]
         clips, told, heard = [recording.clean, real, real], [*prompts, *prompts, *others], [aligned] * 3
-        misheard = None if aligned is None or not self.config.contrastive_controls else aligned.roll(1, dims=0)
+        if not self.contrastive_controls:
+            misheard = None
         if misheard is not None:
             clips, told, heard = [*clips, real], [*told, *prompts], [*heard, misheard]
         scores = self._scores(clips, told, first_frame=recording.context_frames, index=index, controls=heard)
@@ -177,7 +189,7 @@ class ArcObjective(nn.Module):
             loss = loss + self.config.contrastive * terms["contrastive"]
         if misheard is not None and (differs := (misheard != aligned).any(dim=(1, 2))).any():
             terms["contrastive_controls"] = contrast(wrong[1], true, differs)
-            loss = loss + self.config.contrastive_controls * terms["contrastive_controls"]
+            loss = loss + self.contrastive_controls * terms["contrastive_controls"]
         terms["margin"] = (true - made).mean()
         return {"loss": loss, **{name: term.detach() for name, term in terms.items()}}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.training.configs import read_config
+from lmdm_adapter.training.configs import find_config, read_config
 from lmdm_adapter.training.processes import end_program, is_first_process
 
 Config = TypeVar("Config")
@@ -18,10 +18,11 @@ Config = TypeVar("Config")
 def recipe_command(cls: type[Config], run: Callable[[Config], object]) -> None:
     """Parse `--config FILE`, run, and turn an LmdmError into one line and exit status 1."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
-    parser.add_argument("--config", required=True, help=f"JSON file with the fields of {cls.__name__}")
+    text = f"JSON file with the fields of {cls.__name__}, or the name of one that ships"
+    parser.add_argument("--config", required=True, help=text)
     logging.basicConfig(level=logging.INFO if is_first_process() else logging.WARNING, format="%(message)s")
     try:
-        run(read_config(cls, parser.parse_args().config))
+        run(read_config(cls, find_config(cls, parser.parse_args().config)))
     except LmdmError as error:
         sys.exit(f"Error: {error}")
     end_program()

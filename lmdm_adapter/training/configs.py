@@ -15,6 +15,7 @@ from lmdm_adapter.spec import from_json
 from lmdm_adapter.training.files import replacing
 
 Config = TypeVar("Config")
+SHIPPED = Path(__file__).parent.parent / "recipes" / "configs"
 
 
 def build_config(cls: type[Config], values: Mapping[str, Any]) -> Config:
@@ -61,6 +62,28 @@ def read_config(cls: type[Config], path: str | Path) -> Config:
     if not isinstance(values, dict):
         raise LmdmError(f"The config {path} must hold one JSON object, got {type(values).__name__}.")
     return build_config(cls, values)
+
+
+def find_config(cls: type[Config], name: str | Path) -> Path:
+    """The JSON file that `name` means for a recipe: that file, else the one of that name that ships with the recipes.
+
+    Raises LmdmError when there is neither, naming those that ship and fit.
+    """
+    path = Path(name)
+    if path.exists():
+        return path
+    if path.name == str(name) and (SHIPPED / path).is_file():
+        return SHIPPED / path
+    fitting = ", ".join(one.name for one in sorted(SHIPPED.glob("*.json")) if _fits(cls, one))
+    raise LmdmError(f"There is no config {name}; give a JSON file, or one of those that ship ({fitting or 'none'}).")
+
+
+def _fits(cls: type[Config], path: Path) -> bool:
+    try:
+        read_config(cls, path)
+    except LmdmError:
+        return False
+    return True
 
 
 def require_at_least_one(config: object, *names: str) -> None:

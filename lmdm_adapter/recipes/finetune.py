@@ -35,6 +35,7 @@ from lmdm_adapter.spec import BlockSpec, Sampling, require_choice
 from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.configs import require_at_least_one, require_seconds, write_json
 from lmdm_adapter.training.control_crops import ControlConfig, ControlCrops, controlled_crops_of, require_held
+from lmdm_adapter.training.control_rate import columns_scaled, controls_scaled
 from lmdm_adapter.training.control_source import SOURCES, ControlSource, SourceMaker, declared_by, sources_of
 from lmdm_adapter.training.data import Data
 from lmdm_adapter.training.draws import numpy_draws
@@ -57,6 +58,7 @@ from lmdm_adapter.training.lora import LoraConfig, add_adapters, require_peft
 from lmdm_adapter.training.processes import main_first
 from lmdm_adapter.training.prompt_memory import remember_prompts
 
+MOST_CONTROL_RATE = 1024.0
 OBJECTIVES = {"block-causal": BlockObjective, "encoder-decoder": WindowObjective}
 
 
@@ -67,7 +69,8 @@ class FinetuneRecipe:
     `base` is an offline checkpoint in a host's format, or a live model of the same `spec` to go on from; `data` is
     as in the base recipe.
     `blocks` is the length of a training sequence of a block-causal model; one of an encoder-decoder model is always one
-    block and its context. `controls` names frame controls, or groups such as "accompaniment", that the model gets if it
+    block and its context. `control_rate` is how many times faster the weights of frame controls learn than the others:
+    they begin at zero, in a model that is trained already. `controls` names frame controls, or groups such as "accompaniment", that the model gets if it
     has none of that name, and `control_draws` says how they vary; `sketch` are the settings of sketches, None the
     default for the codec, and those that the model already has come first. `sampling` is how the saved model plays
     unless it is told otherwise. `lora` of rank 0 trains all weights but the codec's. `checkpointed` computes
@@ -91,6 +94,7 @@ class FinetuneRecipe:
     controls: tuple[str, ...] = ()
     sketch: SketchConfig | None = None
     control_draws: ControlConfig = ControlConfig()
+    control_rate: float = 16.0
     lora: LoraConfig = LoraConfig()
     checkpointed: bool = False
     learn_guidance: float = 1.0
@@ -110,6 +114,8 @@ class FinetuneRecipe:
                 f"learn_guidance must be at least 1, and its model plays at guidance 1; got {self.learn_guidance} to "
                 f"play at {self.sampling.guidance}."
             )
+        if not 1.0 <= self.control_rate <= MOST_CONTROL_RATE:
+            raise LmdmError(f"control_rate lies between 1 and {MOST_CONTROL_RATE:g}, got {self.control_rate}.")
         require_at_least_one(self, "batch_size")
         require_seconds(self, "example_seconds")
 
@@ -142,7 +148,10 @@ def run(
     live = replace(live, network=learning(rebuilt(live.network), config))
     if config.context_projection == "random":
         redraw_projection(live, seed=config.seed)
-    remember_prompts(live.network, *(() if guide is None else (guide.network,)))
+    networks = (live.network, *(() if guide is None else (guide.network,)))
+    remember_prompts(*networks)
+    for network in networks:
+        columns_scaled(network, 1.0 / config.control_rate)
     codec = Codec(live.network.autoencoder, live.network.config.sample_rate, live.network.config.codec_scale)
     longest = longest_frames(config.sequence_blocks, block_frames=config.spec.block_frames, drops=config.flow.drops)
     with main_first(config.loop) as first:
@@ -232,7 +241,7 @@ def batches(config: FinetuneRecipe, crops: ControlCrops) -> Callable[[int], Batc
             draws=numpy_draws(config.seed, step, "block lengths"),
         )  # fmt: skip
         rows = crops.batch(step, sum(lengths))
-        return rows.latents, rows.prompts, lengths, rows.controls
+        return rows.latents, rows.prompts, lengths, controls_scaled(rows.controls, config.control_rate)
 
     return batch
 
@@ -246,7 +255,8 @@ def _save(config: FinetuneRecipe, live: LiveModel, average: dict[str, Tensor], s
 
 def _averaged(config: FinetuneRecipe, live: LiveModel, average: dict[str, Tensor], step: int) -> LiveModel:
     section = replace(live.section.fine_tuned(step), sampling=config.sampling)
-    return LiveModel(averaged(live.network, average), section, live.host_config)
+    network = columns_scaled(averaged(live.network, average), config.control_rate)
+    return LiveModel(network, section, live.host_config)
 
 
 def _example(config: FinetuneRecipe, trained: LiveModel) -> Audio:

@@ -145,9 +145,9 @@ def _request(
     json: Path | None, html: Path | None, device: str, dtype: Dtype, threads: int | None,
 ) -> ReportRequest:  # fmt: skip
     return ReportRequest(
-        model=model, reference=None, baseline=baseline, baseline_guidance=(), steps=steps, guidance=guidance,
-        sampler=None if sampler is None else sampler.value, json=json, html=html, device=device, dtype=dtype.value,
-        threads=threads,
+        model=model, reference=None, baseline=baseline, baseline_guidance=(), baseline_steps=None,
+        baseline_sampler=None, steps=steps, guidance=guidance, sampler=None if sampler is None else sampler.value,
+        json=json, html=html, device=device, dtype=dtype.value, threads=threads,
     )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
+pytest.importorskip("gradio")
+
 from lmdm_adapter.demo.echo_voice import EchoVoice
 from lmdm_adapter.demo.making import Ended, Made
 from lmdm_adapter.demo.record_bar import listed

@@ -18,7 +18,8 @@ from lmdm_adapter.training.data import RecordingData
 from lmdm_adapter.training.journal import read_log
 from lmdm_adapter.training.latent_judge import LatentJudgeConfig
 from lmdm_adapter.training.loop import LoopConfig
-from tests.cli import save_live, save_offline
+from tests.cli import save_offline
+from tests.models import SPEC
 from tests.processes import finish, launch
 from tests.recordings import write_sound
 
@@ -29,8 +30,10 @@ def recipe_in(folder: Path, name: str) -> ArcForcingRecipe:
     """Rows of one clip each: the very first has no partner, which a later one finds in the batches before it."""
     for number, sound in enumerate(NAMES):
         write_sound(folder / "music" / f"{sound}.wav", 60, seed=number)
+    base, student = save_offline(folder / "base"), folder / "student"
+    lmdm.convert(base, SPEC).save(student)
     return ArcForcingRecipe(
-        output=str(folder / name), student=str(save_live(folder / "student")), base=str(save_offline(folder / "base")),
+        output=str(folder / name), student=str(student), base=str(base),
         data=RecordingData(str(folder / "music"), str(folder / "latents"), 0.25), batch_size=1, seed=7,
         example_seconds=0.1,
         arc=ArcConfig(sampling=lmdm.Sampling(steps=2), rollout_blocks=3, cold=0.3, judge_first_steps=1),

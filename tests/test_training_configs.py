@@ -79,6 +79,7 @@ def test_shipped_block_settings() -> None:
     assert sizes == {
         "tiny-finetune": (12, 16), "tiny-finetune-encoder-decoder": (12, 16), "tiny-finetune-guided": (12, 16),
         "tiny-finetune-jam": (12, 16), "tiny-finetune-sketch": (12, 16), "tiny-finetune-both": (12, 16),
+        "tiny-finetune-controls": (12, 16),
         "finetune-48x4": (48, 4), "finetune-10x23": (10, 23), "finetune-small-48x4": (48, 4),
         "finetune-small-lora-48x4": (48, 4), "my-music-finetune": (12, 16), "my-music-finetune-guided": (12, 16),
     }  # fmt: skip

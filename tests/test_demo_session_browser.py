@@ -175,7 +175,7 @@ def test_a_generative_delay_of_a_backing_track(page, live, facts, voices):
     set_number(page, "number input for Delay in beats", 8)
     page.get_by_label("Backing track", exact=True).locator("visible=true").first.check()
     samples = heard_in(page, voices, "#delay-start", "#delay-stop")
-    mode = DelayMode.of(CONFIG, facts, LISTENING, delay_seconds=delay_seconds_of(8, 120))
+    mode = DelayMode.of(CONFIG, facts, LISTENING, delay_seconds=delay_seconds_of(8, 100))
     engine = engine_of(live, facts, mode, source=(RATE, 1), prompt="", feedback=0.4, tightness=0.7, mix=0.5)
     assert np.array_equal(samples, performed(engine, backing(live)[: len(samples)], chunk=500))
 
@@ -187,7 +187,7 @@ def test_a_delay_that_is_too_short_is_refused_with_the_shortest_that_works(page,
     page.wait_for_timeout(500)
     page.click("#delay-start")
     page.wait_for_function("document.querySelector('[data-show=status]').textContent.includes('the shortest that')")
-    assert "beats at 120 BPM" in shown(page, "status")
+    assert "beats at 100 BPM" in shown(page, "status")
 
 
 def test_a_microphone_is_heard_by_the_session(playwright, live, monkeypatch, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores; each with threads of its own would only make them wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The library numba (librosa's) crashes processes that fill one folder of compiled functions together (numba issue 10128).
+_COMPILED = tempfile.TemporaryDirectory(prefix="lmdm-numba-", ignore_cleanup_errors=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Every worker compiles into a folder of its own: kept beside pytest's cache, or for this run where that is off."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None:
+        kept = getattr(config, "cache", None)
+        os.environ["NUMBA_CACHE_DIR"] = str(kept.mkdir(f"numba-{worker}") if kept else _COMPILED.name)
+
 
 ROOT = Path(__file__).resolve().parent.parent
 

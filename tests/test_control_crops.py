@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lmdm_adapter.audio import Audio
+from lmdm_adapter.controls.accompaniment import LATENTS
 from lmdm_adapter.controls.declared import accompaniment_controls
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.music import compose
@@ -195,7 +196,18 @@ def test_the_prompt_of_a_stem_names_no_other() -> None:
     assert Target("bass").sounds_in(song) and not Target("drums").sounds_in(part)
 
 
-@pytest.mark.parametrize("name", ["tuba", "bass+bass", "drums+bass+chords+lead", ""])
+def test_a_target_may_name_who_accompanies(folder: Path) -> None:
+    stems, settings = ("bass", "bass<chords", "chords<bass"), {"seconds": 4.0, "sources": (LOUD,)}
+    clips = {each.target.name: each for each in encode_songs(CODEC, folder / "named", [3], stems=stems, **settings)}
+    assert list(clips) == list(stems) and Target("drums+bass<chords").others == ("chords",)
+    by_all, by_chords, of_chords = (clips[name] for name in stems)
+    assert torch.equal(by_all.latents, by_chords.latents)
+    assert torch.equal(by_all.controls["sketch_loudness"], by_chords.controls["sketch_loudness"])
+    assert torch.equal(by_chords.controls[LATENTS], of_chords.latents)
+    assert not torch.equal(by_all.controls[LATENTS], by_chords.controls[LATENTS])
+
+
+@pytest.mark.parametrize("name", ["tuba", "bass+bass", "drums+bass+chords+lead", "", "bass<", "bass<bass", "<bass"])
 def test_targets_that_are_none_are_refused(name: str) -> None:
     with pytest.raises(LmdmError, match="stems"):
         Target(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -130,23 +131,31 @@ def _encoded(
     """Latents `c n` and features of one song, by their keys in its file."""
     found: dict[str, Tensor] = {}
     rendered = {} if targets == [None] else render(song, codec.sample_rate)
+
+    @cache  # several targets may have their music or their accompaniment in common
+    def featured(stems: tuple[str, ...]) -> Mapping[str, Tensor]:
+        return _features(codec, mix({name: rendered[name] for name in stems}), sources)
+
+    @cache
+    def heard(stems: tuple[str, ...]) -> Tensor:
+        return _latents(codec, mix({name: rendered[name] for name in stems}))
+
     for target in targets:
         if target is None:
-            found |= _features(codec, _whole(song, codec.sample_rate, songs), sources, prefix="")
+            found |= _features(codec, _whole(song, codec.sample_rate, songs), sources)
         elif target.sounds_in(song):
-            own, others = (mix({name: rendered[name] for name in names}) for names in (target.stems, target.others))
-            found |= _features(codec, own, sources, prefix=f"{target.name}/")
-            found[f"{target.name}/{ACCOMPANIMENT_LATENTS}"] = _latents(codec, others)
+            found |= {f"{target.name}/{name}": values for name, values in featured(target.stems).items()}
+            found[f"{target.name}/{ACCOMPANIMENT_LATENTS}"] = heard(target.others)
     return found
 
 
-def _features(codec: Codec, audio: Audio, sources: Sequence[ControlSource], *, prefix: str) -> dict[str, Tensor]:
+def _features(codec: Codec, audio: Audio, sources: Sequence[ControlSource]) -> dict[str, Tensor]:
     """Latents of the music, and what the sources say of it."""
     latents = _latents(codec, audio)
     found = {MUSIC: latents}
     for source in sources:
         found |= source.of(audio, frames=latents.shape[-1])
-    return {f"{prefix}{name}": values for name, values in found.items()}
+    return found
 
 
 def _whole(song: Song, sample_rate: int, songs: Path | None) -> Audio:

@@ -14,29 +14,32 @@ WHOLE = "mix"
 
 @dataclass(frozen=True)
 class Target:
-    """Stems that are the music, written with plus signs: "bass", "drums+bass"; the others accompany them.
+    """Stems that are the music, and those that accompany them: "bass", "drums+bass<chords".
 
-    Raises LmdmError for stems that songs do not have, named twice, or all of them: nobody would accompany.
+    Plus signs join stems; those after `<` accompany, and without it all others do. Raises LmdmError for stems that songs
+    do not have or that are named twice, and when nobody would accompany.
     """
 
     name: str
 
     def __post_init__(self) -> None:
-        unknown = [stem for stem in self.stems if stem not in STEM_NAMES]
+        named = (*self.stems, *self.others)
+        unknown = [stem for stem in named if stem not in STEM_NAMES]
         if unknown:
             raise LmdmError(f"Songs have the stems {', '.join(STEM_NAMES)}, not {unknown[0]!r} (in {self.name!r}).")
-        if len(set(self.stems)) < len(self.stems) or not self.others:
+        if len(set(named)) < len(named) or not self.others:
             raise LmdmError(f"The stems {self.name!r} must differ, and leave one to accompany them.")
 
     @property
     def stems(self) -> tuple[str, ...]:
         """Names of the stems that are the music."""
-        return tuple(self.name.split("+"))
+        return tuple(self.name.partition("<")[0].split("+"))
 
     @property
     def others(self) -> tuple[str, ...]:
         """Names of the stems that accompany them."""
-        return tuple(stem for stem in STEM_NAMES if stem not in self.stems)
+        _, chosen, names = self.name.partition("<")
+        return tuple(names.split("+")) if chosen else tuple(stem for stem in STEM_NAMES if stem not in self.stems)
 
     def sounds_in(self, song: Song) -> bool:
         """Whether the song has notes both in the music and in its accompaniment."""

@@ -145,7 +145,8 @@ def test_a_stolen_token_is_worth_nothing_once_it_was_used(rig):
 
 @pytest.mark.parametrize(
     "wish", [{"mode": "sing"}, {"source": [8000]}, {"source": "x"}, {"lead_seconds": -1}, {"values": 3},
-             {"source": [10**9, 1]}, {"source": [8000, 9]}],
+             {"source": [10**9, 1]}, {"source": [8000, 9]}, {"source": [float("inf"), 1]}, {"lead_seconds": 10**400},
+             {"lead_seconds": 1e-9}],
 )  # fmt: skip
 def test_wishes_that_cannot_be_are_refused(rig, wish):
     with rig.line() as line:
@@ -158,7 +159,8 @@ def test_wishes_that_cannot_be_are_refused(rig, wish):
     ["{", "[]", "[" * 100_000, b"RIFFxxxx", pack(Packet(0, np.zeros((4, 2), np.float32))),
      pack(Packet(0, np.zeros((1, 1), np.float32)))[:-4] + struct.pack("<f", float("nan")),
      json.dumps({"kind": "played", "samples": "all"}),
-     json.dumps({"kind": "turn", "name": "lead_seconds", "value": 1e9})],
+     json.dumps({"kind": "turn", "name": "lead_seconds", "value": 1e9}), '{"kind": "played", "samples": NaN}',
+     json.dumps({"kind": "turn", "name": "lead_seconds", "value": 10**400})],
 )  # fmt: skip
 def test_what_is_no_message_closes_the_line_and_frees_the_seat(rig, content):
     with rig.line() as line:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
 import time
 
 import numpy as np
 import pytest
 
-from lmdm_adapter.demo.making import Ended, Made, Making, Notice, Opened
+from lmdm_adapter.demo.making import Ended, Lead, Made, Making, Notice, Opened
 from lmdm_adapter.demo.seats import Seats
 from lmdm_adapter.demo.tokens import LIFE_SECONDS, Tokens
 from lmdm_adapter.demo.visits import Visits, Waiting
@@ -130,6 +132,90 @@ def test_starting_again_ends_the_earlier_music():
     asyncio.run(run())
 
 
+def test_a_knob_turns_the_music_of_its_own_tab_alone():
+    async def run():
+        visits = Visits(voices := Voices(), most_sessions=1)
+        stream = visits.listen("one", Wish("jam", {}))
+        await events(stream, 2)
+        visits.turn("one", "prompt", "of Play", mode="play")
+        visits.turn("one", "prompt", "of Jam", mode="jam")
+        assert voices.made[0].turns == [("prompt", "of Jam")]
+        await stream.aclose()
+
+    asyncio.run(run())
+
+
+def test_what_is_turned_while_the_voice_opens_is_not_lost_and_the_newest_counts():
+    opening, may_open = threading.Event(), threading.Event()
+
+    class SlowVoice(ToneVoice):
+        def __init__(self, wish):
+            opening.set()
+            assert may_open.wait(SOON)
+            super().__init__(wish)
+
+    async def run():
+        visits = Visits(voices := Voices(SlowVoice), most_sessions=1)
+        stream = visits.listen("one", Wish(lead_seconds=0.05))
+        first = asyncio.create_task(anext(stream))
+        assert await asyncio.to_thread(opening.wait, SOON)
+        for name, value in (("steps", 4), ("guidance", 2), ("steps", 5)):
+            visits.turn("one", name, value)
+        may_open.set()
+        assert isinstance(await asyncio.wait_for(first, SOON), Opened)
+        visits.turn("one", "steps", 6)
+        assert voices.made[0].turns == [("steps", 5), ("guidance", 2), ("steps", 6)]
+        await stream.aclose()
+
+    asyncio.run(run())
+
+
+def test_knobs_that_wait_are_bounded():
+    async def run():
+        visits = Visits(Voices(), most_sessions=1)
+        first, second = visits.listen("one", Wish()), visits.listen("two", Wish())
+        await events(first, 1), await events(second, 1)
+        with pytest.raises(LmdmError, match="wait for the music already"):
+            for index in range(1000):
+                visits.turn("two", f"knob {index}", "x")
+        visits.turn("two", "knob 0", "again")
+        await first.aclose(), await second.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_page_is_told_of_another_lead_also_when_it_was_turned_in_the_line():
+    async def run():
+        visits = Visits(Voices(), most_sessions=1)
+        first, second = visits.listen("one", Wish()), visits.listen("two", Wish())
+        await events(first, 1), await events(second, 1)
+        visits.turn("two", "lead_seconds", 0.25)
+        visits.leave("one")
+        (opened,) = await events(second, 1)
+        assert opened.lead_seconds == 0.25
+        visits.turn("two", "lead_seconds", 0.1)
+        while (event := (await events(second, 1))[0]) != Lead(0.1):
+            assert isinstance(event, Made)
+        await first.aclose(), await second.aclose()
+
+    asyncio.run(run())
+
+
+def test_nothing_is_kept_of_those_who_have_gone():
+    async def run():
+        visits = Visits(voices := Voices(), most_sessions=1)
+        for _ in range(20):
+            stream = visits.listen("one", Wish())
+            await events(stream, 2)
+            await stream.aclose()
+            assert await asyncio.to_thread(voices.made[-1].closed.wait, SOON)
+        gc.collect()
+        alive = [one for one in gc.get_objects() if type(one) is Making]
+        assert len(alive) <= 3, "each holds its last lead of sound"
+
+    asyncio.run(run())
+
+
 class FailingVoice(ToneVoice):
     def next_chunk(self):
         if self.blocks == 2:
@@ -185,7 +271,7 @@ def test_sentences_reach_the_listener_and_turns_without_music_go_nowhere():
 
 @pytest.mark.parametrize(
     "wish", [{"mode": "sing"}, {"lead_seconds": 0}, {"lead_seconds": "x"}, {"source": (0, 1)}, {"source": (48000, 3)},
-             {"lead_seconds": float("nan")}],
+             {"lead_seconds": float("nan")}, {"lead_seconds": 1e-9}, {"lead_seconds": 10**400}],
 )  # fmt: skip
 def test_wishes_that_cannot_be(wish):
     with pytest.raises(LmdmError):

@@ -93,7 +93,7 @@ def test_what_cannot_be_is_told_and_the_music_goes_on(live, name, value, says):
     ("name", "value"),
     [("volume", 1), ("prompt", 3), ("prompt", []), ("prompt", [["a", -1.0]]), ("prompt", [["a", float("nan")]]),
      ("prompt", "x" * 3000), ("prompt", [["a", 1.0]] * 9), ("negative_prompt", 3), ("guidance", "much"),
-     ("guidance", float("nan")), ("guidance", True), ("steps", 0), ("steps", 2.5), ("steps", 10**6), ("steps", None),
+     ("guidance", float("nan")), ("guidance", 10**400), ("guidance", True), ("steps", 0), ("steps", 2.5), ("steps", 10**6), ("steps", None),
      ("seed", -1), ("policy", "forget"), ("freeze", "yes"), ("rewind_blocks", 0), ("keep", "C"), ("recall", [])],
 )  # fmt: skip
 def test_values_that_do_not_fit_are_refused(live, name, value):
@@ -102,6 +102,15 @@ def test_values_that_do_not_fit_are_refused(live, name, value):
     if name != "volume":
         with pytest.raises(LmdmError):
             voice_of(live, **{name: value})
+
+
+def test_a_flood_of_turns_is_bounded_and_the_music_goes_on(live):
+    voice = voice_of(live)
+    with pytest.raises(LmdmError, match="wait for the next block"):
+        for index in range(10_000):
+            voice.set("seed", index)
+    voice.next_chunk()
+    voice.set("seed", 1)
 
 
 def test_an_echo_is_what_came_in_with_silence_where_nothing_came():

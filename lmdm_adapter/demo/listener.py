@@ -12,17 +12,26 @@ from lmdm_adapter.demo.making import Ended
 from lmdm_adapter.demo.messages import value
 from lmdm_adapter.demo.news import News
 from lmdm_adapter.demo.visits import Visits
-from lmdm_adapter.demo.voice import Wish
+from lmdm_adapter.demo.voice import Mode, Wish
 from lmdm_adapter.errors import LmdmError
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 class Listener:
-    """Wires components to the visits of a server. `player` is the page's one player."""
+    """Wires components of one tab to the visits of a server. `player` is the page's one player.
 
-    def __init__(self, visits: Visits, player: gr.HTML, streams: dict[str, str], news: News) -> None:
-        self.visits, self.player, self._streams, self.news = visits, player, streams, news
+    Knobs turn what plays in the tab's own `mode` alone; what is set in another tab counts when that one begins.
+    """
+
+    def __init__(
+        self, visits: Visits, player: gr.HTML, streams: dict[str, str], news: News, *, mode: Mode = "play"
+    ) -> None:
+        self.visits, self.player, self._streams, self.news, self._mode = visits, player, streams, news, mode
+
+    def of(self, mode: Mode) -> Listener:
+        """The same for the tab of another mode."""
+        return Listener(self.visits, self.player, self._streams, self.news, mode=mode)
 
     def play(self, start: Any, stop: Any, inputs: list[Any], wish: Callable[..., Wish]) -> None:
         """Let the event `start` play what `wish` makes of the inputs, until `stop`; through the player's value.
@@ -61,7 +70,7 @@ class Listener:
             try:
                 block_seconds = self.visits.block_seconds(visitor) or self.news.facts().block_seconds
                 told = read(*values, block_seconds=block_seconds) if in_blocks else read(*values)
-                self.visits.turn(visitor, name, told)
+                self.visits.turn(visitor, name, told, mode=self._mode)
             except LmdmError as error:
                 self.visits.notice(visitor_of(request), str(error))
 

@@ -22,6 +22,8 @@ from lmdm_adapter.state import StreamState
 MOMENTS = ("A", "B")
 POLICIES = ("keep", "recache")
 MOST_PROMPTS, MOST_LETTERS, MOST_STEPS, MOST_REWIND_BLOCKS = 8, 2000, 200, 256
+MOST_TURNS = 1000
+"""How many may wait for the next block, which may be long in coming: a page that does not play gets none."""
 
 
 class LiveVoice:
@@ -59,9 +61,11 @@ class LiveVoice:
             self._state = live.start(self._values["seed"], look_ahead_frames=look_ahead_frames)
 
     def set(self, name: str, value: Any) -> None:
-        """Turn a parameter at the next block's border. Raises LmdmError for names and values that do not fit."""
+        """Turn a parameter at the next block's border. Raises LmdmError for what does not fit, and for a flood."""
         value = checked(name, value)
         with self._guard:
+            if len(self._turns) >= MOST_TURNS:
+                raise LmdmError(f"{MOST_TURNS} turns wait for the next block already; {name} was not taken.")
             self._turns.append((name, value))
 
     def hear(self, samples: np.ndarray, *, first_sample: int) -> None:
@@ -166,7 +170,10 @@ def _text(name: str, value: Any) -> str | None:
 def _guidance(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise LmdmError(f"{name} must be a number, got {value!r}.")
-    return Sampling(guidance=float(value)).guidance
+    try:
+        return Sampling(guidance=float(value)).guidance
+    except OverflowError:
+        raise LmdmError(f"{name} is too large a number.") from None
 
 
 def _whole(low: int, high: int) -> Callable[[str, Any], int]:

@@ -45,6 +45,13 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Lead:
+    """The music is made so far ahead from now on, and no further: a page must not wait for more before it plays."""
+
+    lead_seconds: float
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something that the listener should read; the music goes on."""
 
@@ -58,6 +65,9 @@ class Ended:
     why: str | None = None
 
 
+Event = Opened | Made | Lead | Notice | Ended
+
+
 class Making:
     """Makes a chunk whenever less than the lead lies unplayed, and never more: that bounds what waits anywhere.
 
@@ -69,7 +79,7 @@ class Making:
         self, open_voice: Callable[[], Voice], *, lead_seconds: float, idle_seconds: float = IDLE_SECONDS
     ) -> None:
         self._open_voice, self.lead_seconds, self._idle_seconds = open_voice, lead_seconds, idle_seconds
-        self._loop, self._events = asyncio.get_running_loop(), asyncio.Queue[Opened | Made | Notice | Ended]()
+        self._loop, self._events = asyncio.get_running_loop(), asyncio.Queue[Event]()
         self._stop, self._wanted = threading.Event(), threading.Event()
         self._voice: Voice | None = None
         self._sent = self._played = 0
@@ -87,7 +97,7 @@ class Making:
         """The voice, once it is there."""
         return self._voice
 
-    async def next_event(self) -> Opened | Made | Notice | Ended:
+    async def next_event(self) -> Event:
         """What happened next, in order."""
         return await self._events.get()
 
@@ -98,8 +108,9 @@ class Making:
         self._wanted.set()
 
     def lead(self, seconds: float) -> None:
-        """Make it this far ahead from now on."""
+        """Make it this far ahead from now on, and tell the page. For the event loop's own thread."""
         self.lead_seconds = seconds
+        self._events.put_nowait(Lead(seconds))
         self._wanted.set()
 
     def notice(self, sentence: str) -> None:
@@ -159,6 +170,6 @@ class Making:
         since = 0.0 if self._told_at is None else min(time.monotonic() - self._told_at, GUESSED_SECONDS)
         return max(0.0, (self._sent - self._played) / voice.sample_rate - since)
 
-    def _tell(self, event: Opened | Made | Notice | Ended) -> None:
+    def _tell(self, event: Event) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)

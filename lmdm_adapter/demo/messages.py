@@ -7,11 +7,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from lmdm_adapter.demo.making import Ended, Made, Notice, Opened
+from lmdm_adapter.demo.making import Made
 from lmdm_adapter.demo.packets import pack
-from lmdm_adapter.demo.visits import Waiting
-
-Event = Waiting | Opened | Made | Notice | Ended
+from lmdm_adapter.demo.visits import Event
 
 
 def message(event: Event) -> dict[str, Any]:

@@ -44,13 +44,13 @@ def page(visits: Visits, facts: Callable[[], Facts], *, desk: ModelDesk | None =
         record_bar(visits)
         with gr.Tabs():
             with gr.Tab("Play", id="play"):
-                play_tab(listener, facts())
+                play_tab(listener.of("play"), facts())
             with gr.Tab("Sketch", id="sketch"):
-                sketch_tab(listener, facts())
+                sketch_tab(listener.of("sketch"), facts())
             with gr.Tab("Jam", id="jam"):
-                jam_tab(listener, facts())
+                jam_tab(listener.of("jam"), facts())
             with gr.Tab("Generative delay", id="delay"):
-                delay_tab(listener, facts())
+                delay_tab(listener.of("delay"), facts())
         if desk is not None:
             model_bar(listener, desk)
         news.now(blocks.load)

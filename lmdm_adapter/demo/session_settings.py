@@ -40,7 +40,7 @@ def curves_of(value: Any) -> Curves:
     try:
         told = dict(value)
         return Curves(**{name: tuple(row) if isinstance(row, list) else row for name, row in told.items()})
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise LmdmError(f"This drawing cannot be read: {error}.") from None
 
 

@@ -143,12 +143,17 @@ class Line:
         if len(text) > MOST_MESSAGE_BYTES:
             raise Refused(NO_MESSAGE, "A message is too long.")
         try:
-            told = json.loads(text)
+            told = json.loads(text, parse_constant=_no_constant)
         except (ValueError, RecursionError):
             raise Refused(NO_MESSAGE, "A message is no JSON.") from None
         if not isinstance(told, dict):
             raise Refused(NO_MESSAGE, "A message is a JSON object.")
         return told
+
+
+def _no_constant(name: str) -> None:
+    """Refuse NaN and infinities, which Python reads and JSON does not have."""
+    raise ValueError(name)
 
 
 def _wish(told: object) -> Wish:
@@ -159,5 +164,5 @@ def _wish(told: object) -> Wish:
         if source is not None:
             source = (int(source[0]), int(source[1]))
         return Wish(told.get("mode", "jam"), dict(told.get("values") or {}), told.get("lead_seconds", 0.5), source)
-    except (LmdmError, TypeError, ValueError, IndexError, KeyError) as error:
+    except (LmdmError, TypeError, ValueError, OverflowError, IndexError, KeyError) as error:
         raise Refused(NO_MESSAGE, f"This wish cannot be read: {error}") from None

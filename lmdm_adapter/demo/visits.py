@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from lmdm_adapter.demo.making import Ended, Made, Making, Notice, Opened
+from lmdm_adapter.demo.making import Ended, Lead, Made, Making, Notice, Opened
 from lmdm_adapter.demo.recorded_voice import RecordedVoice
 from lmdm_adapter.demo.records import Records
-from lmdm_adapter.demo.seats import Seats, Ticket
+from lmdm_adapter.demo.seats import Seats
 from lmdm_adapter.demo.sounds import Sounds
 from lmdm_adapter.demo.tokens import Tokens
-from lmdm_adapter.demo.voice import MakeVoice, Voice, Wish
+from lmdm_adapter.demo.visit import Visit
+from lmdm_adapter.demo.voice import MakeVoice, Mode, Voice, Wish
 from lmdm_adapter.errors import LmdmError
 
 
@@ -26,70 +27,73 @@ class Waiting:
     place: int
 
 
+Event = Waiting | Opened | Made | Lead | Notice | Ended
+
+
 class Visits:
     """Everyone who listens or waits, by the page's own name for them. For one event loop."""
 
     def __init__(self, make_voice: MakeVoice, *, most_sessions: int, records: Records | None = None) -> None:
         self._make_voice, self.records = make_voice, records or Records()
         self.seats, self.tokens, self.sounds = Seats(most_sessions), Tokens(), Sounds()
-        self._makings: dict[str, Making] = {}
+        self._visits: dict[str, Visit] = {}
         self._ending: list[Making] = []
-        self._tickets: dict[str, Ticket] = {}
-        self._early: dict[str, dict[str, Any]] = {}
 
     @property
     def running(self) -> int:
         """How many voices are being made now."""
-        self._ending = [making for making in self._ending if making.running]
-        return len(self._ending) + sum(making.running for making in self._makings.values())
+        makings = [*self._ending, *(visit.making for visit in self._visits.values() if visit.making is not None)]
+        return sum(making.running for making in makings)
 
-    async def listen(self, visitor: str, wish: Wish) -> AsyncIterator[Waiting | Opened | Made | Notice | Ended]:
+    async def listen(self, visitor: str, wish: Wish) -> AsyncIterator[Event]:
         """What the visitor hears, from the wait for a seat to the end. Ends the visitor's earlier music first.
 
         Closing the iterator, `leave`, or the end of the music give the seat back.
         """
         self.leave(visitor)
-        ticket = self._tickets[visitor] = self.seats.join()
-        making = None
+        visit = self._visits[visitor] = Visit(self.seats.join(), wish)
         try:
-            async for place in self._wait(visitor, ticket):
+            async for place in self._wait(visitor, visit):
                 yield Waiting(place)
-            if self._tickets.get(visitor) is not ticket:
+            if self._visits.get(visitor) is not visit:
                 return
-            making = self._makings[visitor] = Making(lambda: self._open(visitor, wish), lead_seconds=wish.lead_seconds)
+            making = visit.begin(lambda told: self._open(visitor, told))
             while not isinstance(event := await making.next_event(), Ended):
+                if isinstance(event, Opened):
+                    visit.catch_up()
                 yield event
             yield event
         finally:
-            self._end(visitor, ticket, making)
+            self._end(visitor, visit)
 
-    async def _wait(self, visitor: str, ticket: Ticket) -> AsyncIterator[int]:
-        while ticket.place and self._tickets.get(visitor) is ticket:
+    async def _wait(self, visitor: str, visit: Visit) -> AsyncIterator[int]:
+        ticket = visit.ticket
+        while ticket.place and self._visits.get(visitor) is visit:
             ticket.moved.clear()
             yield ticket.place
             await ticket.moved.wait()
 
-    def _open(self, visitor: str, wish: Wish) -> Voice:
-        told = {**wish.values, **self._early.pop(visitor, {})}
-        voice = self._make_voice(replace(wish, values=self.sounds.resolved(told)))
+    def _open(self, visitor: str, told: Wish) -> Voice:
+        voice = self._make_voice(replace(told, values=self.sounds.resolved(told.values)))
         # Logs can be downloaded, so they say what the page said and no path of the server.
-        return RecordedVoice(voice, replace(wish, values=told), self.records.shelf(visitor))
+        return RecordedVoice(voice, told, self.records.shelf(visitor))
 
     def leave(self, visitor: str) -> None:
         """End the visitor's music, or their wait, now. Also for visitors who are not there."""
-        if visitor in self._tickets:
-            self._end(visitor, self._tickets[visitor], self._makings.get(visitor))
+        if (visit := self._visits.get(visitor)) is not None:
+            self._end(visitor, visit)
 
-    def _end(self, visitor: str, ticket: Ticket, making: Making | None) -> None:
-        if making is not None and making not in self._ending:
+    def _end(self, visitor: str, visit: Visit) -> None:
+        making, visit.making = visit.making, None
+        # Those that have ended still hold their last lead of sound.
+        self._ending = [one for one in self._ending if one.running]
+        if making is not None:
             making.stop()
             self._ending.append(making)
-        if self._tickets.get(visitor) is ticket:
-            del self._tickets[visitor]
-            self._makings.pop(visitor, None)
-            self._early.pop(visitor, None)
-        self.seats.leave(ticket)
-        ticket.moved.set()
+        if self._visits.get(visitor) is visit:
+            del self._visits[visitor]
+        self.seats.leave(visit.ticket)
+        visit.ticket.moved.set()
 
     def gone(self, visitor: str) -> None:
         """The visitor's page was closed: nothing of theirs stays."""
@@ -99,7 +103,7 @@ class Visits:
 
     def leave_all(self) -> None:
         """End everyone's."""
-        for visitor in list(self._tickets):
+        for visitor in list(self._visits):
             self.leave(visitor)
 
     async def closed(self, *, seconds: float) -> bool:
@@ -110,40 +114,34 @@ class Visits:
             await asyncio.sleep(0.01)
         return not self.running
 
-    def turn(self, visitor: str, name: str, value: Any) -> None:
+    def turn(self, visitor: str, name: str, value: Any, *, mode: Mode | None = None) -> None:
         """Turn a parameter of the visitor's music, or of the music they wait for; without either nothing happens.
 
+        Nor does anything where a `mode` is given and another one plays: a knob turns the music of its own tab.
         Raises LmdmError for names and values that do not fit.
         """
-        making = self._makings.get(visitor)
-        if name == "lead_seconds":
-            seconds = Wish(lead_seconds=value).lead_seconds
-            if making is not None:
-                making.lead(seconds)
-        elif making is not None and making.voice is not None:
-            making.voice.set(name, value)
-        elif visitor in self._tickets:
-            self._early.setdefault(visitor, {})[name] = value
+        visit = self._visits.get(visitor)
+        if visit is not None and mode in (None, visit.wish.mode):
+            visit.turn(name, value)
 
     def block_seconds(self, visitor: str) -> float | None:
         """Length of a block of the visitor's music, which may be an earlier model's; None without any."""
-        making = self._makings.get(visitor)
-        return None if making is None or (voice := making.voice) is None else voice.block_seconds
+        visit = self._visits.get(visitor)
+        return None if visit is None or (voice := visit.voice) is None else voice.block_seconds
 
     def notice(self, visitor: str, sentence: str) -> None:
         """Show the visitor a sentence, if they are listening."""
-        if (making := self._makings.get(visitor)) is not None:
-            making.notice(sentence)
+        if (visit := self._visits.get(visitor)) is not None:
+            visit.notice(sentence)
 
     def played(self, visitor: str, samples: object) -> None:
         """The visitor's page has played that many samples. Raises LmdmError for what is no number."""
         if isinstance(samples, bool) or not isinstance(samples, int):
             raise LmdmError(f"Samples are counted in whole numbers, got {samples!r}.")
-        if (making := self._makings.get(visitor)) is not None:
-            making.played(samples)
+        if (visit := self._visits.get(visitor)) is not None and visit.making is not None:
+            visit.making.played(samples)
 
     def hear(self, visitor: str, samples: np.ndarray, *, first_sample: int) -> None:
         """Live input, `s ch`, for the visitor's music."""
-        making = self._makings.get(visitor)
-        if making is not None and making.voice is not None:
-            making.voice.hear(samples, first_sample=first_sample)
+        if (visit := self._visits.get(visitor)) is not None and (voice := visit.voice) is not None:
+            voice.hear(samples, first_sample=first_sample)

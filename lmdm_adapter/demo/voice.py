@@ -13,6 +13,7 @@ from lmdm_adapter.spec import require_choice
 
 Mode = Literal["play", "sketch", "jam", "delay", "echo"]
 MOST_RATE_HZ = 192_000
+LEAST_LEAD_SECONDS, MOST_LEAD_SECONDS = 0.01, 10.0
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,11 @@ class Wish:
         require_choice("mode", self.mode, Mode)
         if isinstance(self.lead_seconds, bool) or not isinstance(self.lead_seconds, (int, float)):
             raise LmdmError(f"lead_seconds must be a number, got {self.lead_seconds!r}.")
-        if not 0.0 < self.lead_seconds <= 10.0:
-            raise LmdmError(f"lead_seconds must lie between 0 and 10, got {self.lead_seconds:g}.")
+        if not LEAST_LEAD_SECONDS <= self.lead_seconds <= MOST_LEAD_SECONDS:
+            raise LmdmError(
+                f"lead_seconds must lie between {LEAST_LEAD_SECONDS:g} and {MOST_LEAD_SECONDS:g}, got "
+                f"{self.lead_seconds!r}."
+            )
         if self.source is not None and not (1 <= self.source[0] <= MOST_RATE_HZ and 1 <= self.source[1] <= 2):
             raise LmdmError(f"A live input has 1 to {MOST_RATE_HZ} Hz and one or two channels, got {self.source}.")
 

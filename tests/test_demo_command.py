@@ -7,7 +7,10 @@ import socket
 
 import pytest
 
+from lmdm_adapter.cli import demo_serving
+from lmdm_adapter.cli.demo_serving import DemoRequest
 from tests.cli import done, sentence
+from tests.models import tiny_live
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +60,22 @@ def test_a_missing_extra(monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "gradio" else found(name))
     assert "lmdm-adapter[demo]" in sentence("demo", "--no-browser")
+
+
+def test_a_link_that_cannot_be_made_is_a_sentence_and_the_page_opens_all_the_same(monkeypatch):
+    networking = pytest.importorskip("gradio.networking")
+
+    def nowhere(*arguments):
+        raise OSError("no route")
+
+    told, served, request = [], [], DemoRequest("tiny", "127.0.0.1", 0, True, "me:secret", 1, True, False, "cpu",
+                                                "float32", None)  # fmt: skip
+    monkeypatch.setattr(networking, "setup_tunnel", nowhere)
+    monkeypatch.setattr(demo_serving, "open_model", lambda *arguments, **named: tiny_live())
+    monkeypatch.setattr("lmdm_adapter.demo.server.show", told.append)
+    monkeypatch.setattr("lmdm_adapter.demo.server.serve", lambda app, place, opened: served.append(opened("URL")))
+    demo_serving.serve_demo(request, notice=told.append)
+    assert served and "No public link can be made (no route)" in told[1] and told[2] == "URL"
 
 
 def test_help_names_every_option():

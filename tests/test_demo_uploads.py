@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from lmdm_adapter.demo.backing import STYLES, backing_track
-from lmdm_adapter.demo.uploads import LONGEST_SECONDS, require_sound
+from lmdm_adapter.demo.uploads import LONGEST_SECONDS, MOST_VALUES, require_sound
 from lmdm_adapter.errors import LmdmError
 
 
@@ -56,7 +56,22 @@ def test_an_empty_sound_is_refused(tmp_path):
         require_sound(written(tmp_path / "a.wav", np.zeros(0, np.float32)))
 
 
-def test_a_backing_track_is_sound_that_passes():
-    assert require_sound(backing_track(STYLES[0])) == backing_track(STYLES[0])
+def test_a_small_file_that_would_fill_the_memory_is_refused_from_its_header(tmp_path):
+    path = tmp_path / "silence.flac"
+    with soundfile.SoundFile(path, "w", samplerate=96_000, channels=8, subtype="PCM_16") as file:
+        for _ in range(20):
+            file.write(np.zeros((1 << 20, 8), np.int16))
+    assert path.stat().st_size < 1 << 20 and 20 << 23 > MOST_VALUES
+    with pytest.raises(LmdmError, match="8 channels at 96000 Hz"):
+        require_sound(path)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_backing_track_is_sound_that_passes(style):
+    assert require_sound(backing_track(style)) == backing_track(style)
+    assert 29.0 < soundfile.info(backing_track(style)).duration < 33.0
+
+
+def test_a_backing_track_that_is_not_there_is_refused():
     with pytest.raises(LmdmError, match="polka"):
         backing_track("polka")

@@ -73,15 +73,25 @@ def _serve(
     from lmdm_adapter.demo.app import build
     from lmdm_adapter.demo.band import Band
     from lmdm_adapter.demo.chooser import Chooser
-    from lmdm_adapter.demo.server import public_address, serve, show
+    from lmdm_adapter.demo.server import serve, show
 
     chooser = Chooser(Band(live, name=request.model))
 
     def opened(url: str) -> None:
         notice(f"The page is at {url} (Ctrl-C ends it).")
         if plan.share:
-            notice(f"For everyone with the password: {public_address(place)}")
+            notice(_shared(place))
         if request.browser:
             show(url)
 
     serve(build(chooser.voice, plan, chooser=chooser), place, opened=opened)
+
+
+def _shared(place: socket.socket) -> str:
+    """The line about the public link, or why there is none: the page goes on on this machine."""
+    from lmdm_adapter.demo.server import public_address
+
+    try:
+        return f"For everyone with the password: {public_address(place)}"
+    except LmdmError as error:
+        return str(error)

@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -25,6 +26,7 @@ from lmdm_adapter.demo.packets import Packet, pack, unpack
 from lmdm_adapter.demo.rates import Allowance
 from lmdm_adapter.demo.socket import MOST_MESSAGE_BYTES, PATH, add_socket
 from lmdm_adapter.demo.visits import Visits
+from lmdm_adapter.demo.voice import Wish
 from tests.demo_voices import BLOCK_SAMPLES, Voices, tone
 
 SOURCE = [8000, 1]
@@ -57,9 +59,12 @@ class Rig:
                 line.recv(timeout=3)
         return closed.value.rcvd.code
 
+    def run(self, coroutine):
+        """What a coroutine gives in the server's loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop_of()).result(5)
+
     def free(self) -> bool:
-        asked = asyncio.run_coroutine_threadsafe(self.visits.closed(seconds=1.0), self._loop_of())
-        return asked.result(3) and self.visits.seats.taken == 0
+        return self.run(self.visits.closed(seconds=1.0)) and self.visits.seats.taken == 0
 
 
 @contextmanager
@@ -205,6 +210,19 @@ def test_a_second_page_waits_and_a_page_that_vanishes_frees_its_seat(rig):
         assert json.loads(second.recv(timeout=2)) == {"kind": "waiting", "place": 1}
         first.socket.shutdown(socket.SHUT_RDWR)
         assert json.loads(second.recv(timeout=2))["kind"] == "opened"
+    assert rig.free()
+
+
+def test_what_begins_elsewhere_in_the_page_outlives_the_line(rig, voices):
+    """Play, pressed in mid-jam: the line's end is the end of the jam alone."""
+    with rig.line() as line:
+        rig.opened(line)
+        stream = rig.visits.listen("one", Wish("play", lead_seconds=0.05))
+        rig.run(anext(stream))
+        assert rig.closed_with(line) == 1000
+    time.sleep(0.2)
+    assert rig.visits.seats.taken == 1 and not voices.made[-1].closed.is_set()
+    rig.run(stream.aclose())
     assert rig.free()
 
 

@@ -93,7 +93,8 @@ def test_what_cannot_be_is_told_and_the_music_goes_on(live, name, value, says):
     ("name", "value"),
     [("volume", 1), ("prompt", 3), ("prompt", []), ("prompt", [["a", -1.0]]), ("prompt", [["a", float("nan")]]),
      ("prompt", "x" * 3000), ("prompt", [["a", 1.0]] * 9), ("negative_prompt", 3), ("guidance", "much"),
-     ("guidance", float("nan")), ("guidance", 10**400), ("guidance", True), ("steps", 0), ("steps", 2.5), ("steps", 10**6), ("steps", None),
+     ("guidance", 10**400), ("guidance", float("nan")), ("guidance", True),
+     ("steps", 0), ("steps", 2.5), ("steps", 10**6), ("steps", None),
      ("seed", -1), ("policy", "forget"), ("freeze", "yes"), ("rewind_blocks", 0), ("keep", "C"), ("recall", [])],
 )  # fmt: skip
 def test_values_that_do_not_fit_are_refused(live, name, value):

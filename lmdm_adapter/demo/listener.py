@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
@@ -43,17 +44,19 @@ class Listener:
             visitor, stream = visitor_of(request), secrets.token_urlsafe(12)
             self._streams[stream] = visitor
             try:
-                async for event in self.visits.listen(visitor, wish(*values)):
-                    yield value(event, stream)
+                async with aclosing(self.visits.listen(visitor, wish(*values))) as events:
+                    async for event in events:
+                        yield value(event, stream)
             except LmdmError as error:
                 yield value(Ended(str(error)), stream)
             finally:
                 del self._streams[stream]
 
         playing = self.news.before(start)(begin, inputs, self.player, concurrency_limit=None, **QUIET)
-        stop(self._stopped, None, self.player, cancels=[playing], queue=False, **QUIET)
+        stop(self.stopped, None, self.player, cancels=[playing], queue=False, **QUIET)
 
-    async def _stopped(self, request: gr.Request) -> str:
+    async def stopped(self, request: gr.Request) -> str:
+        """End whatever the visitor hears, in which tab it may have begun."""
         self.visits.leave(visitor_of(request))
         return value(Ended(), "")
 

@@ -2,9 +2,16 @@
 // (Jam, Delay). Runs as the component's `js_on_load`, with WORKLETS and SOCKET_WORKER as strings before it.
 
 const ROOM_SECONDS = 3;
+const MOST_LEAD_SECONDS = 10; // As in voice.py; the lead can be turned while the music plays.
 const PLAYED_MS = 250;
 const blobUrl = (code) => URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+const WORKLETS_URL = blobUrl(WORKLETS), WORKER_URL = blobUrl(SOCKET_WORKER);
 const panel = new Panel(element);
+const INSECURE = "Browsers let a page play and listen only over https, or on the machine that serves it.";
+
+function requireSecure() {
+  if (!window.isSecureContext) throw new Error(INSECURE);
+}
 
 class Player {
   constructor() {
@@ -21,11 +28,12 @@ class Player {
   }
 
   async open({ stream, sample_rate, channels, block_seconds, lead_seconds, budget }) {
+    requireSecure();
     this.stream = stream;
     this.onbegan = null;
     showBudget(budget);
     this.rate = sample_rate;
-    const seconds = ROOM_SECONDS + lead_seconds + 2 * block_seconds;
+    const seconds = ROOM_SECONDS + MOST_LEAD_SECONDS + 2 * block_seconds;
     const ring = { channels, capacitySamples: Math.ceil(seconds * sample_rate),
                    startSamples: Math.ceil(lead_seconds * sample_rate), serial: ++this.serial };
     this.pending = [];
@@ -40,7 +48,7 @@ class Player {
   async build(rate, ring) {
     await this.context?.close();
     const context = (this.context = new AudioContext({ sampleRate: rate, latencyHint: "interactive" }));
-    await context.audioWorklet.addModule(blobUrl(WORKLETS));
+    await context.audioWorklet.addModule(WORKLETS_URL);
     this.node = new AudioWorkletNode(context, "lmdm-ring",
       { numberOfInputs: 0, outputChannelCount: [2], processorOptions: ring });
     this.node.port.onmessage = ({ data }) => this.heard(data);
@@ -65,8 +73,14 @@ class Player {
     else this.node?.port.postMessage(packet, [packet.samples.buffer]);
   }
 
-  end() {
-    this.node?.port.postMessage({ kind: "end" });
+  // Less is made ahead from now on, or more: what waits for it before it plays must know.
+  lead(seconds) {
+    this.node?.port.postMessage({ kind: "lead", startSamples: Math.ceil(seconds * this.rate) });
+  }
+
+  // What was made is played out; for who asked for silence it fades at once.
+  end({ now = false } = {}) {
+    this.node?.port.postMessage({ kind: now ? "stop" : "end" });
     panel.playing = false;
     this.stream = null;
   }
@@ -107,7 +121,13 @@ const told = {
     if (report.notice) say(report.notice);
   },
   notice: ({ sentence }) => say(sentence),
-  ended: ({ why }) => { player.end(); say(why || "Stopped."); },
+  lead: ({ lead_seconds, stream }) => { if (stream === player.stream) player.lead(lead_seconds); },
+  // That a stream ended which another one follows is no news; why one could not begin is.
+  ended: ({ why, stream }) => {
+    if (stream && player.stream && stream !== player.stream) { if (why) say(why); return; }
+    player.end({ now: !why });
+    say(why || "Stopped.");
+  },
 };
 
 // ---- feed 1: values of this component
@@ -134,7 +154,6 @@ let order = Promise.resolve();
 async function received(text) {
   const message = JSON.parse(text);
   if (message.kind === "opened") player.onplayed = playedByValue;
-  if (message.kind === "ended" && message.stream && player.stream && message.stream !== player.stream) return;
   if (message.packet && message.stream === player.stream) player.push(decoded(message.packet));
   await told[message.kind]?.(message);
 }
@@ -150,6 +169,7 @@ element.querySelector("[data-volume]").addEventListener("input", () => {
   if (player.gain) player.gain.gain.value = player.volume();
 });
 for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, () => player.wake(), { capture: true });
+if (!window.isSecureContext) say(INSECURE);
 window.lmdm = {
   player,
   // What comes from Gradio is wrapped, and cannot go to a Worker as it is.

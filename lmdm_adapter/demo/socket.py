@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import aclosing
 from typing import Any
 
 from fastapi import FastAPI, WebSocket
@@ -85,7 +86,7 @@ class Line:
             for way in done:
                 way.result()
         finally:
-            self._visits.leave(self._visitor)
+            # Not `leave`: what the visitor began elsewhere in the meantime is not this line's.
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
@@ -102,12 +103,13 @@ class Line:
         return _wish(hello.get("wish"))
 
     async def _speak(self, wish: Wish) -> None:
-        async for event in self._visits.listen(self._visitor, wish):
-            if isinstance(event, Made):
-                await self._socket.send_bytes(pack(event.packet))
-            await self._socket.send_text(json.dumps(message(event)))
-            if isinstance(event, Ended):
-                await _close(self._socket, 1000, event.why or "")
+        async with aclosing(self._visits.listen(self._visitor, wish)) as events:
+            async for event in events:
+                if isinstance(event, Made):
+                    await self._socket.send_bytes(pack(event.packet))
+                await self._socket.send_text(json.dumps(message(event)))
+                if isinstance(event, Ended):
+                    await _close(self._socket, 1000, event.why or "")
 
     async def _listen(self) -> None:
         while True:

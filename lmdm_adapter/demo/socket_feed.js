@@ -1,44 +1,60 @@
 // Feed 2 of the player: a socket in a Worker, and the capture of a microphone or a sound file.
 
+const SOCKET = "socket";
+
 class SocketFeed {
-  // A sound that the server knows is not sent to it; everything else is captured here.
+  // A sound that the server knows is not sent to it; everything else is captured here. Of what was begun and left, or
+  // stopped while the microphone was asked for, nothing comes through: only the newest worker is listened to.
   async start({ token, source, ...wish }) {
-    await this.stop();
-    this.mode = wish.mode;
-    this.capture = wish.values.sound ? null : await openCapture(source);
-    this.monitor(this.monitored);
-    this.worker = new Worker(blobUrl(SOCKET_WORKER));
+    this.stop();
+    const worker = (this.worker = new Worker(WORKER_URL));
     const ring = new MessageChannel(), sound = new MessageChannel();
-    this.worker.onmessage = ({ data }) => this.heard(data, ring.port2);
+    worker.onmessage = ({ data }) => this.heard(data, worker, ring.port2);
+    const capture = wish.values.sound ? null : await this.captured(source, worker);
+    if (this.worker !== worker) { capture?.close(); return; }
+    Object.assign(this, { capture, mode: wish.mode, sound: sound.port2 });
+    this.monitor(this.monitored);
     const url = new URL(element.querySelector("[data-socket]").dataset.socket, location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    if (this.capture && this.mode !== "echo") wish.values.device_seconds = player.loopbackSeconds;
-    const from = this.capture ? [this.capture.rate, this.capture.channels] : null;
+    if (capture && wish.mode !== "echo") wish.values.device_seconds = player.loopbackSeconds;
+    const from = capture ? [capture.rate, capture.channels] : null;
     const hello = { kind: "hello", token, wish: { ...wish, source: from } };
-    const channels = this.capture?.channels ?? 1;
-    this.worker.postMessage({ kind: "open", url: url.href, hello, channels, ring: ring.port1, capture: sound.port1 },
-      [ring.port1, sound.port1]);
-    this.sound = sound.port2;
+    worker.postMessage({ kind: "open", url: url.href, hello, channels: capture?.channels ?? 1, ring: ring.port1,
+                         capture: sound.port1 }, [ring.port1, sound.port1]);
   }
 
-  async heard(message, ringPort) {
-    if (message.kind === "opened") {
-      player.onplayed = null;
-      await player.open({ ...message, stream: "socket" });
-      player.node.port.postMessage({ kind: "feed", port: ringPort }, [ringPort]);
-      if (this.mode === "echo") this.capture?.attach(this.sound);
-      else player.onbegan = (began) => this.capture?.attach(this.sound, frameAt(this.capture.context, began));
-      this.worker.postMessage({ kind: "say", message: { kind: "ready" } });
-      say("Playing.");
-      return;
+  async captured(source, worker) {
+    try {
+      return await openCapture(source);
+    } catch (error) {
+      if (this.worker === worker) this.stop();
+      throw error;
     }
-    if (message.kind === "closed") {
-      if (player.stream === "socket") player.end();
-      if (message.code !== 1000) say(message.why || `The line was closed (${message.code}).`);
-      this.stop();
-      return;
-    }
-    await told[message.kind]?.(message);
+  }
+
+  async heard(message, worker, ringPort) {
+    if (message.kind === "closed") worker.terminate();
+    if (this.worker !== worker) return;
+    if (message.kind === "opened") await this.opened(message, worker, ringPort);
+    else if (message.kind === "closed") this.closed(message);
+    else await told[message.kind]?.({ ...message, stream: SOCKET });
+  }
+
+  async opened(message, worker, ringPort) {
+    player.onplayed = null;
+    await player.open({ ...message, stream: SOCKET });
+    if (this.worker !== worker) return;
+    player.node.port.postMessage({ kind: "feed", port: ringPort }, [ringPort]);
+    if (this.mode === "echo") this.capture?.attach(this.sound);
+    else player.onbegan = (began) => this.capture?.attach(this.sound, frameAt(this.capture.context, began));
+    say("Playing.");
+  }
+
+  closed({ code, why }) {
+    if (player.stream === SOCKET) player.end();
+    if (code !== 1000) say(why || `The line was closed (${code}).`);
+    this.worker = null;
+    this.stop();
   }
 
   monitor(on) {
@@ -50,20 +66,32 @@ class SocketFeed {
     this.worker?.postMessage({ kind: "say", message: { kind: "turn", name, value } });
   }
 
-  async stop() {
-    this.worker?.postMessage({ kind: "close" });
+  stop() {
+    if (this.worker) {
+      this.worker.postMessage({ kind: "close" });
+      if (player.stream === SOCKET) player.end({ now: true });
+      if (!player.stream) say("Stopped.");
+    }
     this.capture?.close();
     this.worker = this.capture = null;
-    if (player.stream === "socket") { player.end(); say("Stopped."); }
   }
 }
 
 // Voice processing is off: it takes steady tones for noise. The capture runs at the device's own rate.
 async function openCapture(source) {
+  requireSecure();
   const context = (player.captureContext = new AudioContext({ latencyHint: "interactive" }));
-  await context.audioWorklet.addModule(blobUrl(WORKLETS));
-  const media = source ? null : await navigator.mediaDevices.getUserMedia({
-    audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 } });
+  try {
+    return await captured(context, source);
+  } catch (error) {
+    context.close();
+    throw error;
+  }
+}
+
+async function captured(context, source) {
+  await context.audioWorklet.addModule(WORKLETS_URL);
+  const media = source ? null : await microphone();
   const from = media ? new MediaStreamAudioSourceNode(context, { mediaStream: media }) : await fileSource(context, source);
   const channels = 1;
   const node = new AudioWorkletNode(context, "lmdm-capture",
@@ -77,6 +105,14 @@ async function openCapture(source) {
     monitor: (on) => { gain.gain.value = media && on ? 1 : 0; },
     close: () => { media?.getTracks().forEach((track) => track.stop()); context.close(); },
   };
+}
+
+async function microphone() {
+  const media = await navigator.mediaDevices.getUserMedia({
+    audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 } });
+  // A track that the page itself stops tells nobody.
+  for (const track of media.getTracks()) track.onended = () => say("The microphone is gone: plug it in and press Start.");
+  return media;
 }
 
 // The frame of another context at which the player's context was at `seconds`: both clocks are read at once.

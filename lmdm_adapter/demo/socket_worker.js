@@ -56,5 +56,5 @@ function open({ url, hello, channels }) {
 onmessage = ({ data }) => {
   if (data.kind === "open") { ring = data.ring; capture = data.capture; open(data); }
   if (data.kind === "say") say(data.message);
-  if (data.kind === "close") socket?.close(1000);
+  if (data.kind === "close") { if (socket) socket.close(1000); else close(); }
 };

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,7 +45,7 @@ class Visits:
         makings = [*self._ending, *(visit.making for visit in self._visits.values() if visit.making is not None)]
         return sum(making.running for making in makings)
 
-    async def listen(self, visitor: str, wish: Wish) -> AsyncIterator[Event]:
+    async def listen(self, visitor: str, wish: Wish) -> AsyncGenerator[Event, None]:
         """What the visitor hears, from the wait for a seat to the end. Ends the visitor's earlier music first.
 
         Closing the iterator, `leave`, or the end of the music give the seat back.

@@ -20,7 +20,7 @@ class LmdmRing extends AudioWorkletProcessor {
     this.ring = new Float32Array(capacitySamples * channels);
     this.read = this.written = this.told_at = 0;
     this.underruns = this.lost = this.dropped = 0;
-    this.playing = this.ended = this.tap = false;
+    this.playing = this.ended = this.stopped = this.tap = false;
     this.last = new Float32Array(channels);
     this.tail = 0;
     this.rise = 1;
@@ -32,6 +32,8 @@ class LmdmRing extends AudioWorkletProcessor {
       feed: () => { this.feed = message.port; this.feed.onmessage = (event) => this.told(event.data); },
       open: () => this.open(message),
       end: () => { this.ended = true; },
+      stop: () => { this.ended = this.stopped = true; this.read = this.written; },
+      lead: () => { this.start = Math.min(message.startSamples, this.capacity); },
       tap: () => { this.tap = message.on; },
     };
     kinds[message.kind]?.();
@@ -41,6 +43,7 @@ class LmdmRing extends AudioWorkletProcessor {
   // is dropped: the buffer never grows.
   take(first, samples) {
     const { channels, capacity } = this;
+    if (this.stopped) return;
     const skip = Math.max(0, this.written - first);
     const count = samples.length / channels - skip;
     if (count <= 0) return;

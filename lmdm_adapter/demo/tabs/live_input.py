@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ def line_buttons(
                               [hello, file, listener.player], queue=False, **QUIET)  # fmt: skip
         issued.then(None, [hello, file], None, js=START, **QUIET)
     stop.click(None, None, None, js=STOP, **QUIET)
+    stop.click(listener.stopped, None, listener.player, queue=False, **QUIET)
     measure.click(None, None, None, js="() => { window.lmdm.calibrate(); }", **QUIET)
 
 
@@ -88,7 +90,9 @@ def _issue(listener: Listener, mode: Mode, source: Source, values: Callable[...,
         request: gr.Request, kind: str, style: str, file: str | None, *rest: Any
     ) -> tuple[dict[str, Any] | None, str | None, Any]:
         try:
-            path, told = source.path(kind, style, file), values(*rest)
+            told = values(*rest)
+            # Reading a file or making a backing track takes seconds, and everybody's music passes through this loop.
+            path = await asyncio.to_thread(source.path, kind, style, file)
         except LmdmError as error:
             # The name differs each time, so that the same sentence is shown again.
             return None, None, value(Notice(str(error)), secrets.token_urlsafe(6))

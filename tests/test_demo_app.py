@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("gradio")
 from fastapi.testclient import TestClient
 
+from lmdm_adapter.demo import page as pages
 from lmdm_adapter.demo.app import build
 from lmdm_adapter.demo.app_plan import DemoPlan
 from lmdm_adapter.demo.assets import FOLDER, player_code
@@ -46,14 +47,27 @@ def test_a_page_whose_name_means_this_machine_gets_nothing(locked):
     assert TestClient(locked, base_url="http://evil.example:7860").get("/").status_code == 400
 
 
-def test_a_word_about_a_stream_of_somebody_else_moves_nothing():
-    app = build(voices := Voices(), DemoPlan())
+def test_a_word_about_a_stream_moves_the_music_of_its_visitor_and_a_guess_moves_nothing(monkeypatch):
+    seen, moved, made = [], [], pages._player
+    monkeypatch.setattr(pages, "_player", lambda visits, streams: (seen.append(streams), made(visits, streams))[1])
+    app = build(Voices(), DemoPlan())
+    monkeypatch.setattr(app.state.visits, "played", lambda visitor, samples: moved.append((visitor, samples)))
     client = TestClient(app, base_url=HOME)
-    for told in (["guess", 10**9], ["guess"], "guess", None, [["a"], 1], [{"a": 1}, 1]):
-        player = next(c for c in client.get("/config").json()["components"] if c["props"].get("elem_id") == "player")
+    config = client.get("/config").json()
+    player = next(one for one in config["components"] if one["props"].get("elem_id") == "player")
+
+    def tell(told):
         asked = {"data": told, "component_id": player["id"], "fn_name": "played", "session_hash": "a"}
         assert client.post("/gradio_api/component_server", json=asked).status_code == 200
-    assert not voices.made
+
+    for told in (["guess", 10**9], ["guess"], "guess", None, [["a"], 1], [{"a": 1}, 1], ["known", 1]):
+        tell(told)
+    assert not moved, "nobody listens"
+    seen[0]["known"] = "somebody"
+    tell(["guess", 7]), tell(["known", "7"]), tell(["known", True])
+    assert not moved
+    tell(["known", 7])
+    assert moved == [("somebody", 7)], "whoever knows the secret name is heard"
 
 
 def test_a_file_that_was_not_uploaded_is_nobodys():

@@ -11,7 +11,9 @@ from lmdm_adapter.cli.options import DeviceOption, Dtype, DtypeOption, ModelOpti
 
 def demo(
     model: ModelOption = "tiny",
-    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets others in.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets others in, who need https.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 picks a free one.")] = 7860,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in your browser.")] = True,
     auth: Annotated[

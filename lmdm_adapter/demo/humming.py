@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import itertools
 from typing import Any
 
@@ -11,13 +9,13 @@ import numpy as np
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.controls.sketch import SketchConfig, hummed
+from lmdm_adapter.demo.recorded_sound import recorded_sound
 from lmdm_adapter.demo.wording import POINTS
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.resampling import fitted
 from lmdm_adapter.session.curves import MELODY_MIDI
 
 CONFIG = SketchConfig(frame_samples=1024, sample_rate=22_050)
-LOWEST_HZ, HIGHEST_HZ = 8000, 192_000
 MOST_SECONDS = 32.0
 
 
@@ -39,16 +37,9 @@ def curve_of_hum(told: Any) -> list[float]:
 
 
 def _recording(told: Any) -> Audio:
-    try:
-        rate, text = told
-        samples = np.frombuffer(base64.b64decode(text, validate=True), "<i2").astype(np.float32) / 32767.0
-    except (TypeError, ValueError, binascii.Error):
-        raise LmdmError("This hum cannot be read; record it again.") from None
-    if isinstance(rate, bool) or not isinstance(rate, int) or not LOWEST_HZ <= rate <= HIGHEST_HZ:
-        raise LmdmError(f"A hum comes at {LOWEST_HZ} to {HIGHEST_HZ} Hz, got {rate!r}.")
-    if len(samples) > MOST_SECONDS * rate:
-        raise LmdmError(f"A hum takes {MOST_SECONDS:g} s at the most, got {len(samples) / rate:.1f} s.")
-    return fitted(Audio(samples[None], rate), sample_rate=CONFIG.sample_rate, channels=1)
+    rate, text = told if isinstance(told, (list, tuple)) and len(told) == 2 else (None, None)
+    audio = recorded_sound(rate, text, name="hum", most_seconds=MOST_SECONDS)
+    return fitted(audio, sample_rate=CONFIG.sample_rate, channels=1)
 
 
 def _held(notes: np.ndarray) -> np.ndarray:

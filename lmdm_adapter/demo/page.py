@@ -10,6 +10,7 @@ import gradio as gr
 from lmdm_adapter.demo.app_plan import Facts
 from lmdm_adapter.demo.assets import asset, player_code
 from lmdm_adapter.demo.listener import Listener, visitor_of
+from lmdm_adapter.demo.loopback import loopback_found, loopback_ping
 from lmdm_adapter.demo.model_bar import ModelDesk, model_bar
 from lmdm_adapter.demo.news import News
 from lmdm_adapter.demo.record_bar import record_bar
@@ -72,7 +73,7 @@ def _player(visits: Visits, streams: dict[str, str]) -> gr.HTML:
 
     return gr.HTML(
         "", html_template=asset("player.html"), css_template=asset("player.css"), js_on_load=player_code(),
-        server_functions=[played], elem_id="player", apply_default_css=False,
+        server_functions=[played, loopback_ping, loopback_found], elem_id="player", apply_default_css=False,
     )  # fmt: skip
 
 

@@ -68,8 +68,9 @@ def session_voice(live: LiveModel, wish: Wish, *, name: str, computing: threadin
     own = {name: one.checked(values.pop(name, one.default)) for name, one in OWN.items()}
     drawing, path = values.pop("sketch", None), values.pop("sound", None)
     stage = _stage(live, wish, own, drawing, path)
+    # Outside of the lock: the first sketch loads packages, for seconds in which others' music is made.
+    mode, notice = MODES[wish.mode](stage)
     with computing:
-        mode, notice = MODES[wish.mode](stage)
         engine = _engine(stage, wish, mode, _session_values(values, microphone=stage.late_seconds > 0.0))
     return _voice(stage, wish, engine, notice, computing)
 

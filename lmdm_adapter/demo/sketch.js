@@ -12,6 +12,9 @@ function paint(canvas) {
   pen.fillRect(at * width, 0, width, canvas.height);
   pen.fillStyle = "#14b8a6";
   values.forEach((value, i) => pen.fillRect(i * width, (1 - value) * (canvas.height - 4), width, 4));
+  const percent = values.length ? Math.round(100 * values[at]) : null;
+  canvas.setAttribute("aria-valuenow", percent ?? 50);
+  canvas.setAttribute("aria-valuetext", `place ${at + 1} of ${POINTS}: ${percent === null ? "not drawn" : `${percent} %`}`);
 }
 
 function changed(canvas) {
@@ -62,6 +65,10 @@ element.querySelectorAll("canvas").forEach((canvas) => {
   canvas.addEventListener("pointermove", (event) => { if (canvas.hasPointerCapture(event.pointerId)) follow(canvas, event); });
   canvas.addEventListener("keydown", (event) => press(canvas, event));
   paint(canvas);
+  element.querySelector(`[data-clear=${canvas.dataset.curve}]`).addEventListener("click", () => {
+    curves[canvas.dataset.curve].values = [];
+    changed(canvas);
+  });
 });
 
 // The hum spans the bars, and becomes the curve of the melody.

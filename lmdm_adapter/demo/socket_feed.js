@@ -82,14 +82,14 @@ async function openCapture(source) {
   requireSecure();
   const context = (player.captureContext = new AudioContext({ latencyHint: "interactive" }));
   try {
-    return await captured(context, source);
+    return await wired(context, source);
   } catch (error) {
     context.close();
     throw error;
   }
 }
 
-async function captured(context, source) {
+async function wired(context, source) {
   await context.audioWorklet.addModule(WORKLETS_URL);
   const media = source ? null : await microphone();
   const from = media ? new MediaStreamAudioSourceNode(context, { mediaStream: media }) : await fileSource(context, source);
@@ -120,17 +120,29 @@ function frameAt(context, seconds) {
   return Math.round((seconds + context.currentTime - player.context.currentTime) * context.sampleRate);
 }
 
-// What the microphone hears for so long: its rate, and 16-bit samples in base64.
-async function recorded(seconds) {
-  const line = await openCapture(null), channel = new MessageChannel(), heard = [];
-  channel.port2.onmessage = ({ data }) => heard.push(data.samples);
+// What a line hears for so long: its samples, and the frame of the context at which they begin.
+async function heardFor(line, seconds) {
+  const channel = new MessageChannel(), heard = [];
+  channel.port2.onmessage = ({ data }) => heard.push(data);
   line.attach(channel.port1);
   await new Promise((done) => setTimeout(done, 1000 * seconds));
   line.close();
-  const whole = Int16Array.from(heard.flatMap((part) => [...part]), (value) => 32767 * Math.max(-1, Math.min(1, value)));
+  if (!heard.length) throw new Error("nothing was heard");
+  return { first: heard[0].frame - heard[0].samples.length, samples: heard.flatMap((part) => [...part.samples]) };
+}
+
+// 16-bit samples in base64.
+function encoded(samples) {
+  const whole = Int16Array.from(samples, (value) => 32767 * Math.max(-1, Math.min(1, value)));
   const bytes = new Uint8Array(whole.buffer), pieces = [];
   for (let i = 0; i < bytes.length; i += 8192) pieces.push(String.fromCharCode(...bytes.subarray(i, i + 8192)));
-  return [line.rate, btoa(pieces.join(""))];
+  return btoa(pieces.join(""));
+}
+
+// What the microphone hears for so long: its rate, and its samples.
+async function recorded(seconds) {
+  const line = await openCapture(null);
+  return [line.rate, encoded((await heardFor(line, seconds)).samples)];
 }
 
 async function fileSource(context, url) {
@@ -141,34 +153,22 @@ async function fileSource(context, url) {
   return source;
 }
 
-// A click goes out, and the capture of the same context tells when it comes back: both are counted in its samples.
+// A ping goes out, and the capture of the same context hears it come back: both are counted in its samples. The server,
+// which knows the ping, finds it.
+const LOOPBACK_SECONDS = 1.8, PING_AFTER_SECONDS = 0.5;
 async function calibrate() {
-  const line = await openCapture(null);
-  const { context } = line, channel = new MessageChannel(), heard = [];
-  channel.port2.onmessage = ({ data }) => heard.push(data);
-  line.attach(channel.port1);
-  const buffer = new AudioBuffer({ length: 64, sampleRate: context.sampleRate });
-  buffer.getChannelData(0).forEach((_, i, samples) => { samples[i] = i % 2 ? -0.9 : 0.9; });
-  const click = new AudioBufferSourceNode(context, { buffer });
-  click.connect(context.destination);
-  const sent = Math.round((context.currentTime + 0.5) * context.sampleRate);
-  click.start(sent / context.sampleRate);
-  await new Promise((done) => setTimeout(done, 1500));
-  line.close();
-  const back = clickIn(heard, sent);
-  if (back === null) { say("No click came back: turn the speaker up and hold the microphone to it."); return; }
-  player.loopbackSeconds = back / context.sampleRate;
-  say(`Loopback: ${((1000 * back) / context.sampleRate).toFixed(1)} ms, from now on allowed for.`);
-}
-
-// Samples from `sent` to the first one that is far above what was heard before it, or null.
-function clickIn(heard, sent) {
-  const quiet = heard.filter(({ frame }) => frame <= sent).flatMap(({ samples }) => Array.from(samples, Math.abs));
-  const floor = Math.max(0.01, 4 * Math.max(0, ...quiet));
-  for (const { frame, samples } of heard) {
-    if (frame <= sent) continue;
-    const index = samples.findIndex((value, i) => frame - samples.length + i >= sent && Math.abs(value) > floor);
-    if (index >= 0) return frame - samples.length + index - sent;
-  }
-  return null;
+  const line = await openCapture(null), { context, rate } = line;
+  say("Listening for a ping…");
+  const ping = new Float32Array(Uint8Array.from(atob(await server.loopback_ping(rate)), (c) => c.charCodeAt(0)).buffer);
+  const buffer = new AudioBuffer({ length: ping.length, sampleRate: rate });
+  buffer.copyToChannel(ping, 0);
+  const source = new AudioBufferSourceNode(context, { buffer });
+  source.connect(context.destination);
+  const sent = Math.round((context.currentTime + PING_AFTER_SECONDS) * rate);
+  source.start(sent / rate);
+  const { first, samples } = await heardFor(line, LOOPBACK_SECONDS);
+  const { seconds, why } = await server.loopback_found([rate, encoded(samples), sent - first]);
+  if (why) { say(why); return; }
+  player.loopbackSeconds = seconds;
+  say(`Loopback: ${(1000 * seconds).toFixed(1)} ms, from now on allowed for.`);
 }

@@ -8,7 +8,6 @@ import typer
 
 from lmdm_adapter.cli.options import DeviceOption, Dtype, DtypeOption, ModelOption, ThreadsOption, VerboseOption
 
-
 DEFAULT_MODEL = "tiny-controls"
 """The bundled model that plays in every tab."""
 

@@ -190,6 +190,18 @@ def test_a_delay_that_is_too_short_is_refused_with_the_shortest_that_works(page,
     assert "beats at 100 BPM" in shown(page, "status")
 
 
+def test_the_latency_is_that_of_the_settings_which_start_was_pressed_with(page):
+    choose(page, "Generative delay")
+    settled(page)
+    page.get_by_label("Backing track", exact=True).locator("visible=true").first.check()
+    for beats, says in ((8, "Answers after 4.80 s"), (10, "Answers after 6.00 s"), (0.5, "")):
+        set_number(page, "number input for Delay in beats", beats)
+        page.wait_for_timeout(500)
+        page.click("#delay-start")
+        line = "document.querySelector('[data-show=budget]').textContent"
+        page.wait_for_function(f"{line}.startsWith({says!r})" if says else f"{line} === ''")
+
+
 def test_a_microphone_is_heard_by_the_session(playwright, live, monkeypatch, tmp_path):
     monkeypatch.setattr(live_input, "LEAD_SECONDS", LINE_LEAD_SECONDS)
     voices, seconds = Kept(live), np.arange(48_000 * 4) / 48_000

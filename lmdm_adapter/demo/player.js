@@ -107,7 +107,8 @@ const told = {
     if (report.notice) say(report.notice);
   },
   notice: ({ sentence }) => say(sentence),
-  ended: ({ why }) => { player.end(); say(why || "Stopped."); },
+  // What is refused has no latency; that of what played before is not its own.
+  ended: ({ why }) => { if (!player.stream) showBudget(null); player.end(); say(why || "Stopped."); },
 };
 
 // ---- feed 1: values of this component

@@ -111,12 +111,21 @@ def _voice(stage: Stage, wish: Wish, engine: Engine, notice: str | None, computi
     chunk_samples = max(1, round(wish.lead_seconds / CHUNKS_OF_A_LEAD * rate))
     source_rate = wish.source[0] if wish.source is not None else rate
     played = Played(chunk_samples, stage.sound, microphone, round(stage.late_seconds * source_rate), notice)
-    budget = dict(engine.budget(device_seconds=stage.device_seconds).parts)
-    if isinstance(engine.mode, (SketchAhead, AheadJam)):
-        budget["device"] = wish.lead_seconds
     return SessionVoice(
-        engine, played, budget=budget, computing=computing, memory=lambda: memory_bytes(stage.live.device)
+        engine, played, budget=_answers(stage, wish, engine), computing=computing,
+        memory=lambda: memory_bytes(stage.live.device),
     )  # fmt: skip
+
+
+def _answers(stage: Stage, wish: Wish, engine: Engine) -> dict[str, float]:
+    """The seconds to the answer, part by part: of a delay, what it takes at the least, and what is spare."""
+    budget, mode = engine.budget(device_seconds=stage.device_seconds), engine.mode
+    parts = dict(budget.parts)
+    if isinstance(mode, (SketchAhead, AheadJam)):
+        parts["device"] = wish.lead_seconds
+    if isinstance(mode, DelayMode):
+        parts["spare"] = max(0.0, mode.late_samples / stage.facts.sample_rate - budget.total_seconds)
+    return parts
 
 
 def _session_values(values: Mapping[str, Any], *, microphone: bool) -> dict[str, Any]:

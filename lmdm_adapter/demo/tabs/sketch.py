@@ -36,7 +36,7 @@ def sketch_tab(listener: Listener, facts: Facts) -> None:
     with gr.Row():
         start = gr.Button("Play", variant="primary", elem_id="sketch-start")
         stop = gr.Button("Stop", elem_id="sketch-stop")
-    knobs = {"prompt": prompt, "tightness": tightness, **session_knobs(facts)}
+    knobs = {"prompt": prompt, "tightness": tightness, **session_knobs(listener, facts)}
 
     def wish(drawn: Any, bars: float, tempo: float | None, *told: Any) -> Wish:
         sketch = checked_curves(drawn, bars=bars, tempo_bpm=tempo)

@@ -102,7 +102,7 @@ def test_a_file_is_known_ahead_and_begins_again(song) -> None:
     path, samples = song
     dry = np.tile(samples, (3, 1))
     jam = played(voice_of("jam", {"sound": path, "visibility_seconds": 0.3, "mix": 0.5}, lead_seconds=1.2))
-    mode = AheadJam(LIVE.codec, FACTS, samples, visibility_seconds=0.3)
+    mode = AheadJam.seeing(LIVE.codec, FACTS, samples, visibility_seconds=0.3)
     assert np.array_equal(jam, rendered(engine_of(mode, source=(RATE, 1), mix=0.5), dry))
     sketch = played(voice_of("sketch", {"sound": path}))
     assert np.array_equal(sketch, rendered(engine_of(AheadSketch(CONFIG, samples), source=(RATE, 1)), dry))

@@ -108,7 +108,7 @@ const told = {
   },
   notice: ({ sentence }) => say(sentence),
   // What is refused has no latency; that of what played before is not its own.
-  ended: ({ why }) => { if (!player.stream) showBudget(null); player.end(); say(why || "Stopped."); },
+  ended: ({ why }) => { if (why && !player.stream) showBudget(null); player.end(); say(why || "Stopped."); },
 };
 
 // ---- feed 1: values of this component

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from lmdm_adapter.demo.session_settings import OWN, curves_of, decibels, narrowed
+from lmdm_adapter.demo.session_settings import OWN, decibels, narrowed
 from lmdm_adapter.demo.session_words import sentences
 from lmdm_adapter.demo.voice import Chunk, Report
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.engine import Engine
-from lmdm_adapter.session.known_ahead import DrawnMode, LoopedSound
+from lmdm_adapter.session.known_ahead import DrawnMode
+from lmdm_adapter.session.looped_sound import LoopedSound
+from lmdm_adapter.session.parameters import CURVES
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +150,7 @@ class SessionVoice:
     def _redraw(self, value: Any) -> None:
         if not isinstance(self.engine.mode, DrawnMode):
             raise LmdmError("This sketch is heard, not drawn.")
-        self.engine.mode.redraw(curves_of(value))
+        self.engine.turn(CURVES.name, value)
 
     def _report(self, records: list[dict[str, Any]]) -> Report:
         blocks = [record for record in records if record["kind"] == "block"]

@@ -11,17 +11,19 @@ from typing import Any
 from lmdm_adapter import codec_encode_stream
 from lmdm_adapter.codec_stream import low_latency_frames
 from lmdm_adapter.demo.memory import memory_bytes
-from lmdm_adapter.demo.session_settings import LONGEST_LEAD_SECONDS, OWN, curves_of, decibels, narrowed
+from lmdm_adapter.demo.session_settings import LONGEST_LEAD_SECONDS, OWN, decibels, narrowed
 from lmdm_adapter.demo.session_voice import Played, SessionVoice
 from lmdm_adapter.demo.voice import Wish
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.resampling import fitted
+from lmdm_adapter.session.curves import Curves
 from lmdm_adapter.session.delay_mode import DelayMode, delay_seconds_of
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.governor import GovernorPlan
 from lmdm_adapter.session.jam_mode import JamMode, JamTiming, late_frames, visible_frames
-from lmdm_adapter.session.known_ahead import AheadJam, AheadSketch, DrawnMode, LoopedSound, SketchAhead
+from lmdm_adapter.session.known_ahead import AheadJam, AheadSketch, DrawnMode, SketchAhead
+from lmdm_adapter.session.looped_sound import LoopedSound
 from lmdm_adapter.session.maker import Facts, facts_of
 from lmdm_adapter.session.modes import Mode
 from lmdm_adapter.session.needs import require_needs, sketch_settings
@@ -87,7 +89,7 @@ def _stage(live: LiveModel, wish: Wish, own: Mapping[str, Any], drawing: Any, pa
     ahead_seconds = own["ahead_seconds"]
     if drawing is not None:
         plan = SessionPlan(GovernorPlan(ahead_seconds, most_lead_seconds=LONGEST_LEAD_SECONDS))
-        return Stage(live, facts, plan, own, curves=curves_of(drawing))
+        return Stage(live, facts, plan, own, curves=Curves.from_json(drawing))
     plan = SessionPlan.listening(ahead_seconds)
     if path is not None:
         audio = fitted(read_audio(Path(path)), sample_rate=facts.sample_rate, channels=facts.channels)
@@ -154,7 +156,7 @@ def _jam_mode(stage: Stage) -> tuple[Mode, str | None]:
     notice = None
     if wanted is not None and visible_frames(wanted, facts) > most:
         if stage.sound is not None:
-            return AheadJam(codec, facts, stage.sound.samples, visibility_seconds=wanted), None
+            return AheadJam.seeing(codec, facts, stage.sound.samples, visibility_seconds=wanted), None
         wanted, notice = None, f"At most {most / facts.frame_rate_hz:.2f} s of a live sound can be known."
     timing = JamTiming.live(codec, facts, stage.plan, visibility_seconds=wanted, device_samples=stage.device_samples)
     if notice:

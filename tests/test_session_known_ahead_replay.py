@@ -56,7 +56,8 @@ def session(
 ) -> tuple[np.ndarray, SessionLog]:  # fmt: skip
     """A session with stalls, holds and turns; half-way the tightness is turned, the drawing drawn anew, and so on."""
     turns = ((0.7, "curves", {"seconds": 0.3, "loudness": list(RAMP[::-1])}), (0.8, "tightness", 0.2),
-             (1.0, "freeze", True), (1.2, "freeze", False), (1.4, "sketch_gain", 0.5), (1.7, "curves", None))  # fmt: skip
+             (1.0, "freeze", True), (1.2, "freeze", False), (1.4, "sketch_gain", 0.5),
+             (1.7, "curves", None))  # fmt: skip
     return recorded(folder, live, FACTS, live.start(5), mode=mode, plan=PLAN, more=(*turns, *mix), **settings)
 
 

@@ -23,7 +23,6 @@ from lmdm_adapter.session.parameters import CURVES
 from lmdm_adapter.session.sketch_line import SketchLine
 from lmdm_adapter.session.sketch_mode import LOOP_SECONDS, SketchFollower
 
-
 FOLLOWS, BY_CURVES, BY_SOUND = "follows", "curves", "sound"
 """How the settings of these modes say what they follow; their sound is the material of that name."""
 
@@ -64,7 +63,7 @@ class SketchAhead(SketchFollower, ABC):
 
 
 class DrawnMode(SketchAhead):
-    """Follow curves that were drawn, again and again; the parameter `curves` draws them anew, from the next block on."""
+    """Follow curves that were drawn, again and again; the parameter `curves` draws them anew, from the next block."""
 
     def __init__(self, config: SketchConfig, curves: Curves, *, loop_frames: int | None = None) -> None:
         super().__init__(config, loop_frames=loop_frames)

@@ -13,7 +13,7 @@ from lmdm_adapter.codec_stream import low_latency_frames
 from lmdm_adapter.demo.memory import memory_bytes
 from lmdm_adapter.demo.session_settings import LONGEST_LEAD_SECONDS, OWN, decibels, narrowed
 from lmdm_adapter.demo.session_voice import Played, SessionVoice
-from lmdm_adapter.demo.voice import Wish
+from lmdm_adapter.demo.voice import SessionOrigin, Wish
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.resampling import fitted
@@ -28,6 +28,8 @@ from lmdm_adapter.session.maker import Facts, facts_of
 from lmdm_adapter.session.modes import Mode
 from lmdm_adapter.session.needs import require_needs, sketch_settings
 from lmdm_adapter.session.plan import SessionPlan
+from lmdm_adapter.session.recorder import versions
+from lmdm_adapter.session.session_log import header_of
 from lmdm_adapter.session.sketch_mode import SketchMode
 from lmdm_adapter.sound_file import read_audio
 
@@ -47,6 +49,7 @@ class Stage:
     late_seconds: float = 0.0
     sound: LoopedSound | None = None
     curves: Any = None
+    path: Path | None = None
 
     @property
     def device_samples(self) -> int:
@@ -59,8 +62,10 @@ class Stage:
         return self.late_seconds + self.own["device_seconds"] if self.late_seconds else 0.0
 
 
-def session_voice(live: LiveModel, wish: Wish, *, name: str, computing: threading.Lock) -> SessionVoice:
-    """A voice for the modes sketch, jam and delay.
+def session_voice(
+    live: LiveModel, wish: Wish, *, name: str, computing: threading.Lock, origin: Mapping[str, Any] | None = None
+) -> SessionVoice:
+    """A voice for the modes sketch, jam and delay; `origin` is what its recordings say of the model.
 
     Raises LmdmError for a model without the controls of the mode, a delay shorter than its budget, and values that do
     not fit.
@@ -73,7 +78,19 @@ def session_voice(live: LiveModel, wish: Wish, *, name: str, computing: threadin
     with computing:
         mode, notice = MODES[wish.mode](stage)
         engine = _engine(stage, wish, mode, _session_values(values, microphone=stage.late_seconds > 0.0))
-    return _voice(stage, wish, engine, notice, computing)
+    header = header_of(engine, seed=own["seed"], versions=versions(), model=name)
+    session = SessionOrigin(header, stage.path, replays=stage.late_seconds == 0.0)
+    origin = {**(origin or {}), "look_ahead_frames": stage.facts.hold_back_frames}
+    return SessionVoice(
+        engine, _played(stage, wish, notice), budget=_answers(stage, wish, engine), computing=computing,
+        memory=lambda: memory_bytes(stage.live.device), origin=origin, session=session,
+    )  # fmt: skip
+
+
+def sound_in(path: Path, facts: Facts) -> LoopedSound:
+    """A file as the input of a session. Raises LmdmError for one that is no sound."""
+    audio = fitted(read_audio(path), sample_rate=facts.sample_rate, channels=facts.channels)
+    return LoopedSound(audio.samples.T)
 
 
 def page_seconds(lead_seconds: float) -> float:
@@ -92,8 +109,7 @@ def _stage(live: LiveModel, wish: Wish, own: Mapping[str, Any], drawing: Any, pa
         return Stage(live, facts, plan, own, curves=Curves.from_json(drawing))
     plan = SessionPlan.listening(ahead_seconds)
     if path is not None:
-        audio = fitted(read_audio(Path(path)), sample_rate=facts.sample_rate, channels=facts.channels)
-        return Stage(live, facts, plan, own, sound=LoopedSound(audio.samples.T))
+        return Stage(live, facts, plan, own, sound=sound_in(Path(path), facts), path=Path(path))
     if wish.source is None:
         raise LmdmError(f"{wish.mode} needs a sound to hear: start the microphone, or choose a file.")
     return Stage(live, facts, plan, own, page_seconds(wish.lead_seconds))
@@ -108,15 +124,11 @@ def _engine(stage: Stage, wish: Wish, mode: Mode, values: Mapping[str, Any]) -> 
     )  # fmt: skip
 
 
-def _voice(stage: Stage, wish: Wish, engine: Engine, notice: str | None, computing: threading.Lock) -> SessionVoice:
+def _played(stage: Stage, wish: Wish, notice: str | None) -> Played:
     rate, microphone = stage.facts.sample_rate, stage.late_seconds > 0.0
     chunk_samples = max(1, round(wish.lead_seconds / CHUNKS_OF_A_LEAD * rate))
     source_rate = wish.source[0] if wish.source is not None else rate
-    played = Played(chunk_samples, stage.sound, microphone, round(stage.late_seconds * source_rate), notice)
-    return SessionVoice(
-        engine, played, budget=_answers(stage, wish, engine), computing=computing,
-        memory=lambda: memory_bytes(stage.live.device),
-    )  # fmt: skip
+    return Played(chunk_samples, stage.sound, microphone, round(stage.late_seconds * source_rate), notice)
 
 
 def _answers(stage: Stage, wish: Wish, engine: Engine) -> dict[str, float]:

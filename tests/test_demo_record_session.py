@@ -24,7 +24,8 @@ from tests.mode_models import RATE, listening_live
 
 LIVE = listening_live(steps=1)
 DRAWING = {"loudness": [i * 7 % 64 / 63 for i in range(64)], "brightness": [], "melody": [0.0] * 64, "seconds": 0.5}
-TURNS = ((4, "prompt", "techno"), (5, "tightness", 0.2), (7, "gain_db", -6.0), (9, "freeze", True), (12, "freeze", False))
+TURNS = ((4, "prompt", "techno"), (5, "tightness", 0.2), (7, "gain_db", -6.0), (9, "freeze", True),
+         (12, "freeze", False))  # fmt: skip
 REDRAWN = (6, "sketch", {**DRAWING, "loudness": [0.2] * 64})
 MIXED = ((3, "mix", 0.5), (5, "feedback", 0.6))
 MODES = {

@@ -200,6 +200,8 @@ def test_the_latency_is_that_of_the_settings_which_start_was_pressed_with(page):
         page.click("#delay-start")
         line = "document.querySelector('[data-show=budget]').textContent"
         page.wait_for_function(f"{line}.startsWith({says!r})" if says else f"{line} === ''", timeout=90_000)
+        page.wait_for_timeout(1000)
+        assert shown(page, "budget").startswith(says or "") and "closed" not in shown(page, "status")
 
 
 def test_a_microphone_is_heard_by_the_session(playwright, live, monkeypatch, tmp_path):

@@ -7,9 +7,13 @@ class SocketFeed {
     this.mode = wish.mode;
     this.capture = wish.values.sound ? null : await openCapture(source);
     this.monitor(this.monitored);
-    this.worker = new Worker(blobUrl(SOCKET_WORKER));
+    const worker = (this.worker = new Worker(blobUrl(SOCKET_WORKER)));
     const ring = new MessageChannel(), sound = new MessageChannel();
-    this.worker.onmessage = ({ data }) => this.heard(data, ring.port2);
+    // A line that was left still says that it has closed: that must not end the one that was begun after it.
+    worker.onmessage = ({ data }) => {
+      if (this.worker === worker) this.heard(data, ring.port2);
+      if (data.kind === "closed") worker.terminate();
+    };
     const url = new URL(element.querySelector("[data-socket]").dataset.socket, location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     if (this.capture && this.mode !== "echo") wish.values.device_seconds = player.loopbackSeconds;

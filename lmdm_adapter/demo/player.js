@@ -157,7 +157,7 @@ window.lmdm = {
   start: (wish) => feed.start(JSON.parse(JSON.stringify(wish))).catch((error) => say(`No live input: ${error.message}.`)),
   stop: () => feed.stop(),
   monitor: (on) => feed.monitor(on),
-  record: (seconds) => recorded(seconds),
+  record: (seconds, count) => recorded(seconds, count),
   say,
   calibrate: () => calibrate().catch((error) => say(`No live input: ${error.message}.`)),
   turn: (name, value) => feed.turn(name, value),

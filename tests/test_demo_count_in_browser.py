@@ -35,6 +35,36 @@ async function hummed(seconds, beatSeconds, count) {{
 """
 
 
+FIELDS = """<div id="sketch-bars"><input type="number" value="1"></div>
+<div id="sketch-tempo"><input type="number" value="120"></div>"""
+TAB = f"""
+const element = document.body, POINTS = 4, BEATS_PER_BAR = 4, props = {{}}, trigger = () => {{}}, told = [], said = [];
+const server = {{ hum: async (heard) => ({{ curve: heard }}) }};
+window.lmdm = {{ say: (text) => said.push(text), record: async (seconds, {{ beatSeconds, beats, onbeat }}) => {{
+  for (let beat = -beats; beat <= seconds / beatSeconds; beat++) {{ onbeat(beat); told.push(button.textContent); }}
+  return [seconds, beatSeconds, beats, 1];
+}} }};
+{asset("sketch.js")}
+async function pressed(bars) {{
+  document.querySelector("#sketch-bars input").value = bars;
+  await hum(button);
+  return {{ told, said, curve: curves.melody.values, label: button.textContent, locked: button.disabled }};
+}}
+"""
+
+
+def test_the_button_counts_the_bar_and_then_the_beats_of_the_hum() -> None:
+    with playwright_of() as playwright, browser(playwright) as chromium:
+        page = chromium.new_page()
+        page.set_content(asset("sketch.html") + FIELDS)
+        page.add_script_tag(content=TAB)
+        made, refused = page.evaluate("pressed(2)"), page.evaluate("pressed(16)")
+    beats = [f"Hum now: bar {bar}, beat {beat}" for bar in (1, 2) for beat in (1, 2, 3, 4)]
+    assert made["told"] == [*(f"Count-in: {beat}" for beat in (1, 2, 3, 4)), *beats, "Listening to your hum"]
+    assert made["curve"] == [4.0, 0.5, 4, 1] and made["label"] == "Hum the melody" and not made["locked"]
+    assert not made["said"] and "choose fewer bars" in refused["said"][0], "32 s"
+
+
 def test_a_bar_is_counted_in_and_the_microphone_counts_from_the_next_beat_on() -> None:
     with playwright_of() as playwright, browser(playwright) as chromium:
         page = chromium.new_page()

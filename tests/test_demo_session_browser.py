@@ -277,7 +277,7 @@ def test_a_hum_becomes_the_curve_of_the_melody(playwright, live, tmp_path):
           const rows = [], ink = (y) => data[4 * (y * width + width / 2) + 3];
           for (let y = 0; y < height; y++) if (ink(y) > 200) rows.push(y);
           return rows.length ? 1 - rows[0] / (height - 4) : null; }"""
-        page.wait_for_function(f"({drawn})() !== null", timeout=60_000)
+        page.wait_for_function(f"({drawn})() !== null", timeout=90_000)
         assert abs(page.evaluate(drawn) - (57 - 36) / 48) < 0.03, "A3, from C2 to C6"
         counted_in(page, beat_seconds=60 / 124, beats=4)
         set_number(page, "number input for Bars", 16)

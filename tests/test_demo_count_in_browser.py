@@ -22,7 +22,10 @@ const player = {{ loopbackSeconds: {LATE_SECONDS} }}, said = [], say = (text) =>
 {asset("socket_feed.js")}
 const clicks = [], froms = [], beats = [];
 const start = AudioBufferSourceNode.prototype.start, post = MessagePort.prototype.postMessage;
-AudioBufferSourceNode.prototype.start = function (at, ...rest) {{ clicks.push(at); return start.call(this, at, ...rest); }};
+AudioBufferSourceNode.prototype.start = function (at, ...rest) {{
+  clicks.push(at);
+  return start.call(this, at, ...rest);
+}};
 MessagePort.prototype.postMessage = function (told, ...rest) {{
   if (told?.port && told.from) froms.push(told.from);
   return post.call(this, told, ...rest);

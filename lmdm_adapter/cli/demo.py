@@ -8,9 +8,12 @@ import typer
 
 from lmdm_adapter.cli.options import DeviceOption, Dtype, DtypeOption, ModelOption, ThreadsOption, VerboseOption
 
+DEFAULT_MODEL = "tiny-controls"
+"""The bundled model that plays in every tab."""
+
 
 def demo(
-    model: ModelOption = "tiny",
+    model: ModelOption = DEFAULT_MODEL,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets others in, who need https.")
     ] = "127.0.0.1",
@@ -35,7 +38,8 @@ def demo(
     threads: ThreadsOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Play in the browser: prompts that can be changed while the music goes on. Ctrl-C ends it."""
+    """Play in the browser: prompts that can be changed while the music goes on, drawn sketches, jamming, a
+    generative delay. Ctrl-C ends it."""
     from lmdm_adapter.cli.demo_serving import DemoRequest, serve_demo
     from lmdm_adapter.cli.screen import say
 

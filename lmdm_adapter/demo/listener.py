@@ -52,8 +52,11 @@ class Listener:
             finally:
                 del self._streams[stream]
 
-        playing = self.news.before(start)(begin, inputs, self.player, concurrency_limit=None, **QUIET)
-        stop(self.stopped, None, self.player, cancels=[playing], queue=False, **QUIET)
+        def wire(follow: Any) -> None:
+            playing = follow(begin, inputs, self.player, concurrency_limit=None, **QUIET)
+            stop(self.stopped, None, self.player, cancels=[playing], queue=False, **QUIET)
+
+        self.news.before(start, wire)
 
     async def stopped(self, request: gr.Request) -> str:
         """End whatever the visitor hears, in which tab it may have begun."""

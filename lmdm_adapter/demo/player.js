@@ -122,9 +122,11 @@ const told = {
   },
   notice: ({ sentence }) => say(sentence),
   lead: ({ lead_seconds, stream }) => { if (stream === player.stream) player.lead(lead_seconds); },
-  // That a stream ended which another one follows is no news; why one could not begin is.
+  // That a stream ended which another one follows is no news; why one could not begin is. What is refused has no
+  // latency; that of what played before is not its own.
   ended: ({ why, stream }) => {
     if (stream && player.stream && stream !== player.stream) { if (why) say(why); return; }
+    if (why && !player.stream) showBudget(null);
     player.end({ now: !why });
     say(why || "Stopped.");
   },
@@ -176,7 +178,7 @@ window.lmdm = {
   start: (wish) => feed.start(JSON.parse(JSON.stringify(wish))).catch((error) => say(`No live input: ${error.message}.`)),
   stop: () => feed.stop(),
   monitor: (on) => feed.monitor(on),
-  record: (seconds) => recorded(seconds),
+  record: (seconds, count) => recorded(seconds, count),
   say,
   calibrate: () => calibrate().catch((error) => say(`No live input: ${error.message}.`)),
   turn: (name, value) => feed.turn(name, value),

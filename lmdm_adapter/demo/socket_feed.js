@@ -120,29 +120,63 @@ function frameAt(context, seconds) {
   return Math.round((seconds + context.currentTime - player.context.currentTime) * context.sampleRate);
 }
 
-// What a line hears for so long: its samples, and the frame of the context at which they begin.
-async function heardFor(line, seconds) {
-  const channel = new MessageChannel(), heard = [];
-  channel.port2.onmessage = ({ data }) => heard.push(data);
-  line.attach(channel.port1);
-  await new Promise((done) => setTimeout(done, 1000 * seconds));
-  line.close();
-  if (!heard.length) throw new Error("nothing was heard");
-  return { first: heard[0].frame - heard[0].samples.length, samples: heard.flatMap((part) => [...part.samples]) };
+const COUNT_AHEAD_SECONDS = 0.3, PATIENCE_SECONDS = 10, CLICK_HZ = 1320, FIRST_CLICK_HZ = 1760, CLICK_SECONDS = 0.04;
+
+// How late what is played is heard again, as measured, or as far as the browser knows.
+function roundTripSeconds(context) {
+  return player.loopbackSeconds || (context.baseLatency || 0) + (context.outputLatency || 0);
 }
 
-// 16-bit samples in base64.
+// A short tone that dies away, at a time of the context.
+function click(context, at, hz) {
+  const sampleRate = context.sampleRate, buffer = new AudioBuffer({ length: Math.ceil(CLICK_SECONDS * sampleRate), sampleRate });
+  buffer.getChannelData(0).forEach((_, i, samples) => {
+    const seconds = i / sampleRate;
+    samples[i] = 0.5 * Math.sin(2 * Math.PI * hz * seconds) * (1 - seconds / CLICK_SECONDS) ** 2;
+  });
+  const source = new AudioBufferSourceNode(context, { buffer });
+  source.connect(context.destination);
+  source.start(at);
+}
+
+// So many seconds of the microphone from the beat after a count-in on, by the capture's own clock: its rate, and 16-bit
+// samples in base64. `onbeat` hears each beat as it sounds, those of the count-in below 0. No click sounds meanwhile,
+// since the microphone would hear it.
+async function recorded(seconds, { beatSeconds, beats, onbeat }) {
+  const line = await openCapture(null), { context } = line;
+  const first = context.currentTime + COUNT_AHEAD_SECONDS, begin = first + beats * beatSeconds;
+  for (let beat = 0; beat < beats; beat++) click(context, first + beat * beatSeconds, beat ? CLICK_HZ : FIRST_CLICK_HZ);
+  const late = roundTripSeconds(context);
+  const timer = setInterval(() => onbeat(Math.floor((context.currentTime - late - begin) / beatSeconds)), 20);
+  const frame = Math.round((begin + late) * line.rate), patience = begin - context.currentTime + seconds + PATIENCE_SECONDS;
+  try {
+    return [line.rate, encoded(await captured(line, frame, Math.round(seconds * line.rate), patience))];
+  } finally {
+    clearInterval(timer);
+    line.close();
+  }
+}
+
+// So many samples of a capture from that frame on, or an error when they do not come in time.
+function captured(line, frame, samples, mostSeconds) {
+  const channel = new MessageChannel(), heard = [];
+  line.attach(channel.port1, frame);
+  return new Promise((done, failed) => {
+    const timer = setTimeout(() => failed(new Error("the microphone fell silent")), 1000 * mostSeconds);
+    channel.port2.onmessage = ({ data }) => {
+      for (const value of data.samples) heard.push(value);
+      if (heard.length < samples) return;
+      clearTimeout(timer);
+      done(heard.slice(0, samples));
+    };
+  });
+}
+
 function encoded(samples) {
   const whole = Int16Array.from(samples, (value) => 32767 * Math.max(-1, Math.min(1, value)));
   const bytes = new Uint8Array(whole.buffer), pieces = [];
   for (let i = 0; i < bytes.length; i += 8192) pieces.push(String.fromCharCode(...bytes.subarray(i, i + 8192)));
   return btoa(pieces.join(""));
-}
-
-// What the microphone hears for so long: its rate, and its samples.
-async function recorded(seconds) {
-  const line = await openCapture(null);
-  return [line.rate, encoded((await heardFor(line, seconds)).samples)];
 }
 
 async function fileSource(context, url) {
@@ -159,16 +193,21 @@ const LOOPBACK_SECONDS = 1.8, PING_AFTER_SECONDS = 0.5;
 async function calibrate() {
   const line = await openCapture(null), { context, rate } = line;
   say("Listening for a ping…");
-  const ping = new Float32Array(Uint8Array.from(atob(await server.loopback_ping(rate)), (c) => c.charCodeAt(0)).buffer);
-  const buffer = new AudioBuffer({ length: ping.length, sampleRate: rate });
-  buffer.copyToChannel(ping, 0);
-  const source = new AudioBufferSourceNode(context, { buffer });
-  source.connect(context.destination);
-  const sent = Math.round((context.currentTime + PING_AFTER_SECONDS) * rate);
-  source.start(sent / rate);
-  const { first, samples } = await heardFor(line, LOOPBACK_SECONDS);
-  const { seconds, why } = await server.loopback_found([rate, encoded(samples), sent - first]);
-  if (why) { say(why); return; }
-  player.loopbackSeconds = seconds;
-  say(`Loopback: ${(1000 * seconds).toFixed(1)} ms, from now on allowed for.`);
+  try {
+    const text = await server.loopback_ping(rate);
+    const ping = new Float32Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+    const buffer = new AudioBuffer({ length: ping.length, sampleRate: rate });
+    buffer.copyToChannel(ping, 0);
+    const source = new AudioBufferSourceNode(context, { buffer });
+    source.connect(context.destination);
+    const begin = Math.round((context.currentTime + COUNT_AHEAD_SECONDS) * rate), wait = Math.round(PING_AFTER_SECONDS * rate);
+    source.start((begin + wait) / rate);
+    const heard = await captured(line, begin, Math.round(LOOPBACK_SECONDS * rate), PATIENCE_SECONDS);
+    const { seconds, why } = await server.loopback_found([rate, encoded(heard), wait]);
+    if (why) { say(why); return; }
+    player.loopbackSeconds = seconds;
+    say(`Loopback: ${(1000 * seconds).toFixed(1)} ms, from now on allowed for.`);
+  } finally {
+    line.close();
+  }
 }

@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.skipif("LMDM_MEASURE" not in os.environ, reason="takes minutes: LMDM_MEASURE=FILE.json"),
 ]
 
-TRIES, CHECKS, CHECK_SECONDS = 34, 5, 4.5
+TRIES, CHECKS, CHECK_SECONDS = 34, 10, 2.5
 LEAST_TRIES, STEPS = 30, 2
 """Denoise steps a block are few, without guidance, since it is not the model's speed that is measured."""
 ALLOWED_SECONDS, LINE_SECONDS = 0.1, 0.06
@@ -162,25 +162,27 @@ def started(page, button, model):
 def turned(page, tapped, turn, *, back=lambda: None):
     """Turn so many times, at any moment of a block; when the page saw it, in seconds of the time of day.
 
-    None stands for a turn while which the music ran out: what differs then is the player's fade.
+    None stands for a turn after which the music ran out: what differs then is the player's fade.
     """
-    moment, done = random.Random(0), []
+    moment, seen, underruns = random.Random(0), [], []
     for index in range(TRIES):
         back()
         page.wait_for_timeout(1000 * (SETTLED_SECONDS + moment.random()))
-        underruns = shown(page, "underruns")
         tapped.take()
         page.evaluate("window.turned = []")
+        underruns.append(shown(page, "underruns"))
         turn(index)
         page.wait_for_timeout(1000 * SETTLED_SECONDS)
-        (seen,) = page.evaluate("window.turned")
-        done.append(seen if shown(page, "underruns") == underruns else None)
-    return done
+        seen += page.evaluate("window.turned")
+    page.wait_for_timeout(2000 * SETTLED_SECONDS)
+    underruns.append(shown(page, "underruns"))
+    return [
+        at if before == after else None for at, before, after in zip(seen, underruns[:-1], underruns[1:], strict=True)
+    ]
 
 
 def ended(page, tapped, done, button):
-    """Let the last turn be heard, stop; what the panel showed, and how many turns do not count."""
-    page.wait_for_timeout(3000)
+    """Stop; what the panel showed, and how many turns do not count."""
     counted = {name: int(shown(page, name)) for name in ("underruns", "lost")}
     page.click(button)
     page.wait_for_timeout(500)

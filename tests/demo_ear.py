@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -51,13 +52,11 @@ EARS = """(code) => {
 
 def add_ears(page: Any) -> None:
     """Give a page ears; before it is opened."""
-    import json
-
     page.add_init_script(f"({EARS})({json.dumps(ONSETS)})")
 
 
 class Tapped:
-    """What a page plays, taken from it bit by bit."""
+    """What a page plays, taken from it piece by piece."""
 
     def __init__(self, page: Any, *, channels: int) -> None:
         self._page, self._channels = page, channels
@@ -71,14 +70,10 @@ class Tapped:
             self._pieces.append((first, len(samples), at))
             self._samples.append(samples)
 
-    @property
-    def count(self) -> int:
-        """How many samples were taken."""
-        return self._pieces[-1][0] + self._pieces[-1][1]
-
     def sound(self) -> np.ndarray:
         """All that was played from sample 0 on, `s ch`."""
-        assert self._pieces[0][0] == 0
+        lengths = [0, *(count for _, count, _ in self._pieces)]
+        assert [first for first, _, _ in self._pieces] == np.cumsum(lengths)[:-1].tolist(), "no hole in the numbers"
         return np.concatenate(self._samples)
 
     def times(self, *, sample_rate: int) -> OutputTimes:

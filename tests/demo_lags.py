@@ -81,3 +81,7 @@ class OutputTimes:
         """When the sample came out, in seconds of the time of day."""
         piece = int(np.searchsorted(self._firsts, sample, side="right")) - 1
         return self._at[piece] / 1000 + (sample - int(self._firsts[piece])) / self._rate
+
+    def sample(self, seconds: float) -> int:
+        """The first sample of what was put out from that moment on."""
+        return int(self._firsts[np.searchsorted(self._at / 1000, seconds)])

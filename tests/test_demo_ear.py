@@ -101,17 +101,13 @@ def mix_lags(page, model, figures):
     slider = page.get_by_label("range slider for Mix").locator("visible=true").first
     slider.press("Home")
     page.wait_for_timeout(1000)
-    tapped, places = started(page, "#jam-start", model), []
-
-    def turn(index):
-        places.append(tapped.count)
-        slider.press("End")
-
-    done = turned(page, tapped, turn, back=lambda: slider.press("Home"))
+    tapped = started(page, "#jam-start", model)
+    done = turned(page, tapped, lambda turn: slider.press("End"), back=lambda: slider.press("Home"))
     figures["jam"] = ended(page, tapped, done, "#jam-stop")
     heard, track = tapped.sound(), fitted(read_audio(backing_track(STYLES[0])), sample_rate=model.codec.sample_rate,
                                           channels=model.codec.channels).samples.T  # fmt: skip
-    dry = LoopedSound(track).next(len(heard))
+    dry, times = LoopedSound(track).next(len(heard)), tapped.times(sample_rate=model.codec.sample_rate)
+    places = [times.sample(at) if at is not None else 0 for at in done]
     samples = [place + first_change(heard[place:], dry[place:]) for place in places]
     bound = LINE_LEAD_SECONDS * (1 + 1 / CHUNKS_OF_A_LEAD) + ALLOWED_SECONDS
     return Lags("Jam: the mix, to the first sample that differs", since(done, samples, tapped, model), bound)

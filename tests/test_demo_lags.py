@@ -34,6 +34,7 @@ def test_every_sound_answers_what_was_done_last_before_it():
 def test_a_sample_comes_out_so_long_after_the_first_of_its_piece():
     times = OutputTimes([(0, 100, 5000.0), (100, 100, 5150.0)], sample_rate=1000)
     assert times.seconds(99) == pytest.approx(5.099) and times.seconds(110) == pytest.approx(5.16)
+    assert times.sample(4.0) == 0 and times.sample(5.001) == 100 == times.sample(5.15)
 
 
 def test_a_turn_is_found_where_it_began_and_with_what_it_changed():

@@ -60,7 +60,7 @@ def test_the_log_is_that_of_one_process(folder: Path, tmp_path: Path) -> None:
     together, alone = read_log(folder / "line"), read_log(tmp_path)
     assert [record["step"] for record in together] == [record["step"] for record in alone] == [2, 4, 6]
     for one, other in zip(together, alone, strict=True):
-        assert set(one) == {"step", "seconds_per_step", "loss", "size", "rare", "gradient_norm"}
+        assert set(one) == {"step", "seconds_per_step", "peak_memory_mib", "loss", "size", "rare", "gradient_norm"}
         for term in ("loss", "size", "rare", "gradient_norm"):
             assert one[term] == pytest.approx(other[term], abs=2e-6), term
         newest = points(2 * one["step"] - 1)[0]

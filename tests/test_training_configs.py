@@ -90,7 +90,7 @@ def test_shipped_block_settings() -> None:
 
 
 def test_comparisons_are_alike_but_for_what_they_compare(root: Path) -> None:
-    """200 steps of tiny-finetune.json from tiny-base, averaged by 0.98, as the results say; 11 windows a row."""
+    """200 steps of tiny-finetune.json from tiny-base, averaged by 0.98, as the results say; 11 windows a step."""
     copied, drawn, windows = (
         read_config(FinetuneRecipe, FOLDER / f"tiny-compare-finetune-{name}.json")
         for name in ("copied", "random", "encoder-decoder")

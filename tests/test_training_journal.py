@@ -1,19 +1,23 @@
-"""What a run says of its cost: seconds per step since the last report, and the most memory so far."""
+"""What a run says while it trains: what a step costs, how held-out batches do, and when its picture is drawn."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
+from lmdm_adapter.audio import Audio
 from lmdm_adapter.evaluation.memory import peak_rss_bytes
 from lmdm_adapter.training import journal
+from lmdm_adapter.training.held_out import held_out_loss
 from lmdm_adapter.training.journal import draw_losses, read_log
-from lmdm_adapter.training.loop import Batch
+from lmdm_adapter.training.loop import Batch, train
 from lmdm_adapter.training.peak_memory import most_memory_bytes
-from tests.trained_together import fit, points
+from tests.trained_together import CONFIG, fit, new, points
 
 
 class Machine:
@@ -58,6 +62,28 @@ def test_memory_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: asked.append(device) or 7)
     assert most_memory_bytes(torch.device("cuda:1")) == 7 and asked == [torch.device("cuda:1")]
     assert most_memory_bytes(torch.device("cpu")) == peak_rss_bytes() and len(asked) == 1
+
+
+def test_the_picture_is_drawn_anew_at_every_validation_and_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And at the end; what it shows then are all reports so far."""
+    drawn: list[int] = []
+    monkeypatch.setattr(journal, "draw_losses", lambda folder: drawn.append(len(read_log(folder))))
+    train(
+        new("line"), points, folder=tmp_path, title="line", validate=lambda average, step: {"loss": 1.0},
+        config=replace(CONFIG, log_every_steps=1, validate_every_steps=2, sample_every_steps=3),
+        sample=lambda average, step: Audio(np.zeros((1, 8), dtype=np.float32), 1000),
+    )  # fmt: skip
+    assert drawn == [2, 3, 4, 6, 6, 6]
+
+
+def test_the_held_out_loss_is_the_mean_of_four_fixed_batches() -> None:
+    objective, asked = new("line"), []
+    average = dict(objective.state_dict())
+    found = held_out_loss(objective, average, lambda step: asked.append(step) or points(step))
+    losses = [objective(*points(step), step)["loss"].item() for step in range(4)]
+    assert asked == [0, 1, 2, 3] and found == {"loss": pytest.approx(sum(losses) / 4)} and len(set(losses)) == 4
 
 
 def test_the_picture_shows_losses_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

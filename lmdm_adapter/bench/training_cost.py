@@ -142,7 +142,7 @@ def _prepare(plan: TrainingPlan, folder: Path) -> None:
 def _trained(name: str, plan: TrainingPlan, folder: Path) -> Sequence[Mapping[str, float]]:
     """Run a recipe for the steps of the plan; what its log says of each."""
     if plan.threads is not None:
-        torch.set_num_threads(plan.threads)
+        torch.set_num_threads(plan.threads)  # of this process, which ends with the recipe
     config = config_of(name, plan, folder)
     import_module(f"lmdm_adapter.recipes.{name}").run(config, stop_after=plan.steps)
     return read_log(Path(config.output))

@@ -68,7 +68,8 @@ def jam(
         str, typer.Option("--visibility", metavar="SECONDS", help='How much of the others is known: "2, 0, -1".')
     ] = "2 1 0 -1 -2",
     stem: Annotated[
-        str, typer.Option("--stem", help='What the model plays: "bass", "bass+chords"; what it hears, if not all others: "bass<drums".')
+        str,
+        typer.Option("--stem", help='What the model plays, "bass+chords", and hears if not all others: "bass<drums".'),
     ] = "bass",
     prompt: Annotated[
         Prompt, typer.Option("--prompt", help="'part' names style and sound, 'full' tempo and key too.")

@@ -143,6 +143,20 @@ def test_another_model_is_loaded_while_the_old_one_plays(page, models):
     assert page.get_by_label("number input for Steps").input_value() == "2"
 
 
+def test_jam_too_shows_the_model_that_would_play(page, models):
+    page.get_by_role("button", name="Model", exact=False).first.click()
+    page.locator("#model-name textarea, #model-name input").first.fill(str(models[1]))
+    play(page)
+    page.click("#model-load")
+    page.locator("#model-said").get_by_text("Press Play to hear it").wait_for(timeout=60_000)
+    assert "first" in page.locator("h1 + p").inner_text(), "it plays on"
+    page.get_by_role("tab", name="Jam", exact=True).first.click()
+    page.get_by_label("Backing track", exact=True).locator("visible=true").first.check()
+    page.click("#jam-start")
+    page.wait_for_function("document.querySelector('h1 + p').textContent.includes('second')")
+    page.wait_for_function("document.querySelector('[data-show=status]').textContent.includes('lacks')")
+
+
 def test_an_upload_plays_and_stops(page, demo, models):
     page.get_by_role("button", name="Model", exact=False).first.click()
     for _ in range(3):

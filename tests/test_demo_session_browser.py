@@ -159,7 +159,7 @@ def test_a_jam_with_a_backing_track_that_is_seen_ahead(page, live, facts, voices
     values = {"prompt": "jazz, upright bass, piano", "mix": 0.7}
     heard = backing(live)[: len(samples)]
     expected = [
-        performed(engine_of(live, facts, AheadJam(live.codec, facts, backing(live), visibility_seconds=seconds),
+        performed(engine_of(live, facts, AheadJam.seeing(live.codec, facts, backing(live), visibility_seconds=seconds),
                             source=(RATE, 1), **values), heard, chunk=500) for seconds in (1.0, 0.5)
     ]  # fmt: skip
     assert np.array_equal(samples, expected[0]) and not np.array_equal(samples, expected[1])
@@ -186,6 +186,20 @@ def test_a_delay_that_is_too_short_is_refused_with_the_shortest_that_works(page,
     assert "beats at 100 BPM" in shown(page, "status")
 
 
+def test_the_latency_is_that_of_the_settings_which_start_was_pressed_with(page):
+    choose(page, "Generative delay")
+    settled(page)
+    page.get_by_label("Backing track", exact=True).locator("visible=true").first.check()
+    for beats, says in ((8, "Answers after 4.80 s"), (10, "Answers after 6.00 s"), (0.5, "")):
+        set_number(page, "number input for Delay in beats", beats)
+        page.wait_for_timeout(500)
+        page.click("#delay-start")
+        line = "document.querySelector('[data-show=budget]').textContent"
+        page.wait_for_function(f"{line}.startsWith({says!r})" if says else f"{line} === ''", timeout=90_000)
+        page.wait_for_timeout(1000)
+        assert shown(page, "budget").startswith(says or "") and "closed" not in shown(page, "status")
+
+
 def test_a_microphone_is_heard_by_the_session(playwright, live, monkeypatch, tmp_path):
     monkeypatch.setattr(live_input, "LEAD_SECONDS", LINE_LEAD_SECONDS)
     voices, seconds = Kept(live), np.arange(48_000 * 4) / 48_000
@@ -207,6 +221,43 @@ def test_a_microphone_is_heard_by_the_session(playwright, live, monkeypatch, tmp
     assert abs(np.argmax(np.abs(np.fft.rfft(tone))) / 2.0 - 440.0) <= 1.0
 
 
+COUNTING = """() => {
+  window.clicks = []; window.froms = []; window.counts = [];
+  window.lmdm.player.loopbackSeconds = 0.05;
+  const start = AudioBufferSourceNode.prototype.start;
+  AudioBufferSourceNode.prototype.start = function (at, ...rest) {
+    window.clicks.push(at);
+    return start.call(this, at, ...rest);
+  };
+  const post = MessagePort.prototype.postMessage;
+  MessagePort.prototype.postMessage = function (told, ...rest) {
+    if (told?.port && told.from) window.froms.push(told.from);
+    return post.call(this, told, ...rest);
+  };
+  const record = window.lmdm.record;
+  window.lmdm.record = async (...told) => {
+    const made = await record(...told);
+    window.hum = [made[0], atob(made[1]).length / 2];
+    return made;
+  };
+  const button = document.querySelector("[data-hum]");
+  new MutationObserver(() => window.counts.push(button.textContent)).observe(button, { childList: true });
+}"""
+
+
+def counted_in(page, *, beat_seconds, beats):
+    """A bar of clicks in time, on the button too, and then so many beats of microphone from the very next beat on."""
+    clicks, (rate, samples) = page.evaluate("window.clicks"), page.evaluate("window.hum")
+    (first,) = page.evaluate("window.froms")
+    assert np.allclose(np.diff(clicks), beat_seconds, rtol=0, atol=1e-9) and len(clicks) == 4
+    assert abs(first - (clicks[3] + beat_seconds + 0.05) * rate) <= 1, "0.05 s is how late the page is heard"
+    assert samples == round(beats * beat_seconds * rate)
+    said = page.evaluate("window.counts")
+    shown_beats = [one for one in said if one.startswith(("Count-in", "Hum now"))]
+    order = [f"Count-in: {beat}" for beat in range(1, 5)] + [f"Hum now: bar 1, beat {beat}" for beat in range(1, 5)]
+    assert shown_beats == [one for one in order if one in shown_beats] and len(shown_beats) > 4, said
+
+
 def test_a_hum_becomes_the_curve_of_the_melody(playwright, live, tmp_path):
     seconds = np.arange(48_000 * 8) / 48_000
     hum = 0.3 * np.sin(2 * np.pi * 220 * seconds) + 0.1 * np.sin(2 * np.pi * 440 * seconds)
@@ -215,12 +266,17 @@ def test_a_hum_becomes_the_curve_of_the_melody(playwright, live, tmp_path):
         page = ready(chromium.new_page(), demo.url)
         choose(page, "Sketch")
         set_number(page, "number input for Bars", 1)
+        page.evaluate(COUNTING)
         page.click("[data-hum]")
         drawn = """() => { const canvas = document.querySelector("canvas[data-curve=melody]");
           const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
           const rows = [], ink = (y) => data[4 * (y * width + width / 2) + 3];
           for (let y = 0; y < height; y++) if (ink(y) > 200) rows.push(y);
           return rows.length ? 1 - rows[0] / (height - 4) : null; }"""
-        page.wait_for_function(f"({drawn})() !== null", timeout=60_000)
+        page.wait_for_function(f"({drawn})() !== null", timeout=90_000)
         assert abs(page.evaluate(drawn) - (57 - 36) / 48) < 0.03, "A3, from C2 to C6"
+        counted_in(page, beat_seconds=60 / 124, beats=4)
+        set_number(page, "number input for Bars", 16)
+        page.click("[data-hum]")
+        page.wait_for_function("document.querySelector('[data-show=status]').textContent.includes('fewer bars')")
         page.close()

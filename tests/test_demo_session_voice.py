@@ -102,7 +102,7 @@ def test_a_file_is_known_ahead_and_begins_again(song) -> None:
     path, samples = song
     dry = np.tile(samples, (3, 1))
     jam = played(voice_of("jam", {"sound": path, "visibility_seconds": 0.3, "mix": 0.5}, lead_seconds=1.2))
-    mode = AheadJam(LIVE.codec, FACTS, samples, visibility_seconds=0.3)
+    mode = AheadJam.seeing(LIVE.codec, FACTS, samples, visibility_seconds=0.3)
     assert np.array_equal(jam, rendered(engine_of(mode, source=(RATE, 1), mix=0.5), dry))
     sketch = played(voice_of("sketch", {"sound": path}))
     assert np.array_equal(sketch, rendered(engine_of(AheadSketch(CONFIG, samples), source=(RATE, 1)), dry))
@@ -149,7 +149,16 @@ def test_a_microphone_is_an_input_as_late_as_the_pages_buffer_and_line(mode: str
     late = np.concatenate([np.zeros((LATE, 1), np.float32), heard])
     assert np.array_equal(out, rendered(engine, late, samples))
     assert voice.budget["device"] == pytest.approx(LATE / RATE + 0.05)
-    assert voice.budget == pytest.approx(dict(engine.budget(device_seconds=(LATE + 400) / RATE).parts))
+    spare = {"spare": voice.budget["spare"]} if mode == "delay" else {}
+    assert voice.budget == pytest.approx({**dict(engine.budget(device_seconds=(LATE + 400) / RATE).parts), **spare})
+
+
+def test_a_delay_says_when_it_answers_whatever_it_takes_at_the_least(song) -> None:
+    path, _ = song
+    voices = [voice_of("delay", {"sound": path, "beats": beats, "bpm": 120.0}) for beats in (2, 5)]
+    for voice, seconds in zip(voices, (1.0, 2.5), strict=True):
+        assert sum(voice.budget.values()) == pytest.approx(seconds)
+        voice.close()
 
 
 @pytest.mark.parametrize("rate", [48_000, 11_025])

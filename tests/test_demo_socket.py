@@ -97,6 +97,21 @@ def rig(voices):
         yield made
 
 
+def test_a_line_that_is_left_for_another_ends_nothing_of_it(rig):
+    """Start is pressed again while it plays: the old line closes when the new one plays already."""
+    with rig.line() as old, rig.line() as new:
+        rig.opened(old)
+        rig.opened(new)
+        old.close()
+        packets = 0
+        while packets < 5:
+            new.send(json.dumps({"kind": "played", "samples": packets * BLOCK_SAMPLES}))
+            got = new.recv(timeout=2)
+            assert not isinstance(got, str) or json.loads(got)["kind"] == "report"
+            packets += not isinstance(got, str)
+    assert rig.free()
+
+
 def test_music_out_and_sound_in(rig, voices):
     with rig.line() as line:
         rig.opened(line)

@@ -14,8 +14,8 @@ from lmdm_adapter.session.parameters import BY_NAME, PARAMETERS, parameter_named
 
 
 def test_every_parameter_is_declared_whole() -> None:
-    assert len(BY_NAME) == len(PARAMETERS)
-    for parameter in PARAMETERS:
+    assert len(BY_NAME) == len(PARAMETERS) + 1, "curves, which no hand from outside turns"
+    for parameter in BY_NAME.values():
         assert parameter.help.endswith(".") and parameter.spoken_range
         assert parameter.checked(parameter.default) == parameter.default
     assert set(values_of("mix", {"prompt": "a"})) == {"gain_db", "mix", "delay_seconds", "feedback"}
@@ -28,7 +28,9 @@ def test_every_parameter_is_declared_whole() -> None:
         ("tempo_bpm", float("nan"), "got nan"), ("steps", 2.5, "a whole number"), ("steps", True, "a whole number"),
         ("freeze", 1, "true or false"), ("policy", "maybe", "one of keep, recache"), ("prompt", 7, "text, or pairs"),
         ("prompt", [("a", -1.0)], "not negative"), ("negative_prompt", 3, "must be text"), ("feedback", 1.0, "0.98"),
-        ("delay_seconds", 0, "0.001 to 10 s"), ("loudness", 1, "There is no parameter 'loudness'"),
+        ("delay_seconds", 0, "0.001 to 10 s"),
+        ("curves", {"seconds": 0}, "more than 0"), ("curves", 3, "be read"),
+        ("loudness", 1, "There is no parameter 'loudness'"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_with_what_would(name: str, value: Any, sentence: str) -> None:

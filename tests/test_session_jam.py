@@ -175,10 +175,10 @@ def test_a_jam_with_stalls_and_turns_replays_bit_for_bit_from_its_recording(tmp_
     assert log.of("hold") and any(record["what"] == "stopped" for record in log.of("input"))
     heard, dry = (soundfile.read(tmp_path / "take" / f"{name}.wav", dtype="float32", always_2d=True)[0]
                   for name in ("input", "dry"))  # fmt: skip
-    again = replayed(log, LIVE, FACTS, LIVE.start(5), mode=restored_mode(LIVE, log, tmp_path / "take"), heard=heard,
+    again = replayed(log, LIVE, FACTS, LIVE.start(5), mode=restored_mode(LIVE, log, {}), heard=heard,
                      dry=dry)  # fmt: skip
     assert np.array_equal(played, again) and played.any()
-    deaf = replayed(log, LIVE, FACTS, LIVE.start(5), mode=restored_mode(LIVE, log, tmp_path / "take"),
+    deaf = replayed(log, LIVE, FACTS, LIVE.start(5), mode=restored_mode(LIVE, log, {}),
                     heard=heard[::-1].copy(), dry=dry)  # fmt: skip
     assert not np.array_equal(played, deaf)
 

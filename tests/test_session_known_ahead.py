@@ -14,7 +14,8 @@ from lmdm_adapter.controls.sketch import loosened, sketched
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.curves import BRIGHTNESS_MIDI, LOUDNESS_DB, MELODY_MIDI, Curves, drawn_frames
 from lmdm_adapter.session.jam_mode import JamMode, JamTiming, encoded
-from lmdm_adapter.session.known_ahead import AheadJam, AheadSketch, DrawnMode, LoopedSound
+from lmdm_adapter.session.known_ahead import AheadJam, AheadSketch, DrawnMode
+from lmdm_adapter.session.looped_sound import LoopedSound
 from lmdm_adapter.session.maker import facts_of
 from tests.mode_models import CONFIG, FRAME, RATE, SPEC, listening_live
 
@@ -70,7 +71,7 @@ def test_a_drawing_reaches_the_blocks_as_loose_as_the_knob_says_and_changes_at_a
     told = blocks_of(mode, count=8)["sketch_loudness"]
     wide = loosened(drawn_frames(CONFIG, first, -2, 54), CONFIG.widest_frames)
     assert np.array_equal(told[:, 2:], wide.controls()["sketch_loudness"].numpy()[:, 4 : 4 + 46])
-    mode.redraw(second)
+    mode.turn("curves", second.to_json())
     told = blocks_of(mode, first=48, count=4)["sketch_loudness"]
     wide = loosened(drawn_frames(CONFIG, second, 46, 28), CONFIG.widest_frames)
     assert np.array_equal(told, wide.controls()["sketch_loudness"].numpy()[:, 2:26])
@@ -88,7 +89,7 @@ def test_a_sound_is_sketched_ahead_as_in_one_go() -> None:
 @pytest.mark.parametrize("visibility_seconds", [-0.5, 0.0, 0.3])
 def test_a_sound_is_encoded_ahead_as_in_one_go_and_begins_again(visibility_seconds: float) -> None:
     heard = sound(40 * FRAME)
-    mode = AheadJam(LIVE.codec, FACTS, heard, visibility_seconds=visibility_seconds)
+    mode = AheadJam.seeing(LIVE.codec, FACTS, heard, visibility_seconds=visibility_seconds)
     mode.hear(sound(500, seed=1))
     told = blocks_of(mode, count=10)
     known = encoded(LIVE.codec, Audio(np.tile(heard, (4, 1)).T, RATE))

@@ -31,9 +31,10 @@ TURNS = ((0.5, "prompt", "techno"), (0.6, "gain_db", -9.0), (0.9, "feedback", 0.
 
 
 def recorded(
-    folder: Path, maker: Any, facts: Facts, state: Any, *, seconds: float = 2.4, stop: bool = True, **settings: Any
-) -> tuple[np.ndarray, SessionLog]:
-    """A simulated session with stalls and turns, recorded: what was played, and its log."""
+    folder: Path, maker: Any, facts: Facts, state: Any, *, seconds: float = 2.4, stop: bool = True,
+    more: tuple[tuple[float, str, Any], ...] = (), **settings: Any,
+) -> tuple[np.ndarray, SessionLog]:  # fmt: skip
+    """A simulated session with stalls and turns, and `more` of them, recorded: what was played, and its log."""
     recorder = Recorder(folder, facts, with_input="device" in settings)
     settings = {"times": STALLED, "device": Device((100, 1, 37)), "plan": PLAN, **settings}
     simulation = Simulation(
@@ -41,7 +42,7 @@ def recorded(
         hear=lambda samples, records: recorder.write(records), **settings,
     )  # fmt: skip
     recorder.begin(simulation.engine, seed=5)
-    for at, name, value in TURNS:
+    for at, name, value in (*TURNS, *more):
         simulation.turn_at(at, name, value)
     simulation.run(seconds)
     if stop:

@@ -10,7 +10,7 @@ from lmdm_adapter.demo.app_plan import DemoPlan
 from lmdm_adapter.demo.band import Band
 from lmdm_adapter.demo.server import bound, serve
 
-MODEL = os.environ.get("LMDM_MODEL", "tiny")
+MODEL = os.environ.get("LMDM_MODEL", "tiny-controls")
 # The Space's proxy may call the server by another name than the page's.
 PAGE = os.environ.get("SPACE_HOST")
 PLAN = DemoPlan(

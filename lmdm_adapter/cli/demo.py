@@ -8,9 +8,12 @@ import typer
 
 from lmdm_adapter.cli.options import DeviceOption, Dtype, DtypeOption, ModelOption, ThreadsOption, VerboseOption
 
+DEFAULT_MODEL = "tiny-controls"
+"""The bundled model that plays in every tab."""
+
 
 def demo(
-    model: ModelOption = "tiny",
+    model: ModelOption = DEFAULT_MODEL,
     host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets others in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 picks a free one.")] = 7860,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in your browser.")] = True,
@@ -33,7 +36,8 @@ def demo(
     threads: ThreadsOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Play in the browser: prompts that can be changed while the music goes on. Ctrl-C ends it."""
+    """Play in the browser: prompts that can be changed while the music goes on, drawn sketches, jamming, a
+    generative delay. Ctrl-C ends it."""
     from lmdm_adapter.cli.demo_serving import DemoRequest, serve_demo
     from lmdm_adapter.cli.screen import say
 

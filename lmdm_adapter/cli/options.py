@@ -31,7 +31,8 @@ def set_verbose(verbose: bool) -> None:
 
 
 ModelOption = Annotated[
-    str, typer.Option("--model", "-m", help="The bundled model 'tiny', a folder, or a Hugging Face hub id.")
+    str,
+    typer.Option("--model", "-m", help="A bundled model ('tiny', 'tiny-controls'), a folder, or a hub id: owner/name."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same settings, same machine: same music.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="Where to compute: cpu, cuda, cuda:1, mps.")]

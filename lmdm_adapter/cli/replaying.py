@@ -16,7 +16,7 @@ from lmdm_adapter.io.files import AudioWriter, require_audio_target
 from lmdm_adapter.session.maker import facts_of
 from lmdm_adapter.session.recorder import LOG_NAME
 from lmdm_adapter.session.replay import Replay
-from lmdm_adapter.session.restored import restored_mode
+from lmdm_adapter.session.restored import recorded_material, restored_mode
 from lmdm_adapter.session.session_log import read_log
 from lmdm_adapter.sound_file import read_audio
 
@@ -50,7 +50,8 @@ def replay_session(request: ReplayRequest) -> float:
     hold_back, folder = log.facts.hold_back_frames, path.parent
     replay = Replay(
         live, facts_of(live, look_ahead_frames=hold_back), log, steps=request.steps,
-        state=live.start(log.header["seed"], look_ahead_frames=hold_back), mode=restored_mode(live, log, folder),
+        state=live.start(log.header["seed"], look_ahead_frames=hold_back),
+        mode=restored_mode(live, log, recorded_material(folder)),
         heard=_recorded(folder / "input.wav"), dry=_recorded(folder / "dry.wav"),
     )  # fmt: skip
     rate, end = log.facts.sample_rate, log.of("end")

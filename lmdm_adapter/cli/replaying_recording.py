@@ -12,6 +12,7 @@ from lmdm_adapter.cli.models import open_model
 from lmdm_adapter.cli.screen import counting
 from lmdm_adapter.demo.band import Band
 from lmdm_adapter.demo.record_log import read_record_log, replayed
+from lmdm_adapter.demo.record_session import replayed_session
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.io.files import AudioWriter
 
@@ -31,16 +32,17 @@ def is_recording(path: Path) -> bool:
 def replay_recording(request: ReplayRequest, path: Path) -> float:
     """Write the recording again; its length in seconds. Raises LmdmError for whatever the user can mend."""
     log = read_record_log(path)
-    if request.steps is not None:
-        raise LmdmError("A recording of the demo is replayed as it was; leave --steps out.")
     name = request.model or log.header["origin"].get("model")
     if name is None:
         raise LmdmError(f"{path} does not name the model that played it; give it with --model.")
     live = open_model(name, device=request.device, dtype=request.dtype, threads=request.threads)
-    rate, band = log.header["sample_rate"], Band(live, name=name)
-    total = sum(block["samples"] for block in log.blocks if block["sample"] >= log.first_sample)
+    rate, total = log.header["sample_rate"], log.samples
+    if log.header.get("session"):
+        pieces = replayed_session(log, live, path.parent, steps=request.steps)
+    else:
+        pieces = replayed(log, Band(live, name=name).voice, steps=request.steps)
     with AudioWriter(request.out, rate, log.header["channels"]) as writer, counting(f"replay {path.name}") as show:
-        for piece in replayed(log, band.voice):
+        for piece in pieces:
             writer.write(Audio(np.ascontiguousarray(piece.T), rate))
             show(writer.samples_written // rate, max(total, writer.samples_written) // rate)
     return writer.samples_written / rate

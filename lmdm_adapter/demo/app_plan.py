@@ -46,7 +46,7 @@ class DemoPlan:
 class Facts:
     """What the page must know before it plays: how the model samples, how long its blocks are, how far ahead to be."""
 
-    name: str = "tiny"
+    name: str = "tiny-controls"
     sampling: Sampling = Sampling()
     block_seconds: float = 0.5
     lead_seconds: float = 0.5

@@ -34,5 +34,5 @@ class Band:
         if wish.mode == "echo":
             return EchoVoice(wish)
         if wish.mode != "play":
-            return session_voice(self._live, wish, name=self._name, computing=self._computing)
+            return session_voice(self._live, wish, name=self._name, computing=self._computing, origin=self.origin)
         return LiveVoice(self._live, values=wish.values, computing=self._computing, origin=self.origin)

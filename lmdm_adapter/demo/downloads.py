@@ -20,7 +20,8 @@ def add_downloads(app: FastAPI, records: Records) -> None:
         if path is None:
             raise HTTPException(404, "There is no such recording; it went when its page was closed.")
         guard = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-        return FileResponse(path, filename=name, media_type=TYPES[path.suffix], headers=guard)
+        kind = TYPES.get(path.suffix, "application/octet-stream")
+        return FileResponse(path, filename=name, media_type=kind, headers=guard)
 
 
 def address_of(key: str, name: str) -> str:

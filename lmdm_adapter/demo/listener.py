@@ -41,8 +41,11 @@ class Listener:
             finally:
                 del self._streams[stream]
 
-        playing = self.news.before(start)(begin, inputs, self.player, concurrency_limit=None, **QUIET)
-        stop(self._stopped, None, self.player, cancels=[playing], queue=False, **QUIET)
+        def wire(follow: Any) -> None:
+            playing = follow(begin, inputs, self.player, concurrency_limit=None, **QUIET)
+            stop(self._stopped, None, self.player, cancels=[playing], queue=False, **QUIET)
+
+        self.news.before(start, wire)
 
     async def _stopped(self, request: gr.Request) -> str:
         self.visits.leave(visitor_of(request))

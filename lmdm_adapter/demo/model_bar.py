@@ -19,9 +19,9 @@ from lmdm_adapter.demo.origins import same_origin
 from lmdm_adapter.errors import LmdmError
 
 LOOK_SECONDS = 0.25
-NAME_INFO = "A folder of this machine, a hub id (owner/name), or `tiny`."
+NAME_INFO = "A folder of this machine, a hub id (owner/name), `tiny-controls` or `tiny`."
 FILES_LABEL = "Or model_config.json, model.safetensors, adapter.safetensors"
-HINT = "It is loaded beside the music. Whoever plays goes on with the old model until Play is pressed again."
+HINT = "It is loaded beside the music. Whoever plays goes on with the old model until Play or Start is pressed again."
 CLOSED = "Who runs this server lets nobody else choose the model (`--allow-models`)."
 
 

@@ -22,17 +22,26 @@ class News:
     def __init__(self, facts: Callable[[], Facts]) -> None:
         self.facts, self._seen = facts, gr.State(facts())
         self._parts: list[tuple[Any, Callable[[Facts], Any]]] = []
+        self._wires: list[Callable[[], None]] = []
 
     def about(self, component: Any, read: Callable[[Facts], Any]) -> None:
         """Let a component's value be what `read` makes of the facts."""
         self._parts.append((component, read))
 
-    def before(self, start: Any) -> Any:
-        """An event that follows `start` once the page is up to date; to be used in its place."""
-        return self.now(start).then
+    def before(self, start: Any, wire: Callable[[Any], None]) -> None:
+        """Let `wire` use an event that follows `start` once the page is up to date, in the place of `start`.
+
+        It is called by `complete`, since whatever a page shows of the model may be built after the button.
+        """
+        self._wires.append(lambda: wire(self.now(start).then))
+
+    def complete(self) -> None:
+        """Everything that is shown of the model is built: wire what waited for that."""
+        for wire in self._wires:
+            wire()
 
     def now(self, event: Any, *, unless: Callable[[gr.Request], bool] = lambda request: False) -> Any:
-        """Bring the page up to date at an event, `unless` this says no; the event, to go on from."""
+        """Bring all parts so far up to date at an event, `unless` this says no; the event, to go on from."""
         parts = list(self._parts)
 
         async def bring(request: gr.Request, seen: Facts) -> list[Any]:

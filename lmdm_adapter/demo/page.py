@@ -53,6 +53,7 @@ def page(visits: Visits, facts: Callable[[], Facts], *, desk: ModelDesk | None =
                 delay_tab(listener, facts())
         if desk is not None:
             model_bar(listener, desk)
+        news.complete()
         news.now(blocks.load)
         blocks.unload(_left(visits))
     return blocks.queue(default_concurrency_limit=None)

@@ -107,7 +107,8 @@ const told = {
     if (report.notice) say(report.notice);
   },
   notice: ({ sentence }) => say(sentence),
-  ended: ({ why }) => { player.end(); say(why || "Stopped."); },
+  // What is refused has no latency; that of what played before is not its own.
+  ended: ({ why }) => { if (why && !player.stream) showBudget(null); player.end(); say(why || "Stopped."); },
 };
 
 // ---- feed 1: values of this component
@@ -156,7 +157,7 @@ window.lmdm = {
   start: (wish) => feed.start(JSON.parse(JSON.stringify(wish))).catch((error) => say(`No live input: ${error.message}.`)),
   stop: () => feed.stop(),
   monitor: (on) => feed.monitor(on),
-  record: (seconds) => recorded(seconds),
+  record: (seconds, count) => recorded(seconds, count),
   say,
   calibrate: () => calibrate().catch((error) => say(`No live input: ${error.message}.`)),
   turn: (name, value) => feed.turn(name, value),

@@ -66,7 +66,7 @@ def listed(shelf: Shelf) -> str:
 def _finished(shelf: Shelf, recording: Recording) -> str:
     links = [
         f'<a href="{escape(address_of(shelf.key, path.name))}" download="{escape(path.name)}">{word}</a>'
-        for path, word in ((recording.wav_path, "sound"), (recording.log_path, "events"))
+        for path, word in zip(recording.paths, ("sound", "events", "input"), strict=False)
     ]
     return f"{escape(recording.name)}, {_time(recording.seconds)}: {', '.join(links)}"
 

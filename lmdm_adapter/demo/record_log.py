@@ -6,14 +6,15 @@ the sample that was reached when it was turned; and `block`: its first sample an
 were in force. `failure` and `end` close it. Samples count from the first one of the voice.
 
 The log of sessions (`session/session_log.py`) has no words for moments that are kept and gone back to, nor for a new
-seed in mid-stream, which a `LiveVoice` plays; hence this one.
+seed in mid-stream, which a `LiveVoice` plays; hence this one. Of a voice that is a session it holds that log whole: its
+first line as `session` of the header, and every record as one of kind `session`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from lmdm_adapter.demo.voice import MakeVoice, Wish, origin_of
 from lmdm_adapter.errors import LmdmError
 
 FORMAT = 1
-KINDS = ("recording", "turn", "block", "failure", "end")
+KINDS = ("recording", "turn", "session", "block", "failure", "end")
 
 
 def line_of(record: Mapping[str, Any]) -> str:
@@ -36,7 +37,7 @@ def line_of(record: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class RecordLog:
-    """A log that was read: its first record, turns in their order, and blocks by their index.
+    """A log that was read: its first record, turns in their order, blocks by their index, and a session's records.
 
     Blocks before the recording are there only where the turns in force changed.
     """
@@ -44,6 +45,12 @@ class RecordLog:
     header: Mapping[str, Any]
     turns: tuple[Mapping[str, Any], ...]
     blocks: tuple[Mapping[str, Any], ...]
+    session: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def samples(self) -> int:
+        """How many samples were recorded."""
+        return sum(block["samples"] for block in self.blocks if block["sample"] >= self.first_sample)
 
     @property
     def first_sample(self) -> int:
@@ -79,7 +86,7 @@ def read_record_log(path: str | Path) -> RecordLog:
     if records[0].get("format") != FORMAT:
         raise LmdmError(f"{path} is of format {records[0].get('format')!r}; this version reads {FORMAT}.")
     turns, blocks = (tuple(r for r in records if r["kind"] == kind) for kind in ("turn", "block"))
-    return RecordLog(records[0], turns, blocks)
+    return RecordLog(records[0], turns, blocks, tuple(r["record"] for r in records if r["kind"] == "session"))
 
 
 def _record(line: str, number: int, path: object) -> dict[str, Any]:
@@ -92,33 +99,51 @@ def _record(line: str, number: int, path: object) -> dict[str, Any]:
     return record
 
 
-def replayed(log: RecordLog, make_voice: MakeVoice) -> Iterator[np.ndarray]:
+def replayed(log: RecordLog, make_voice: MakeVoice, *, steps: int | None = None) -> Iterator[np.ndarray]:
     """The recorded samples made anew, `s ch`, piece by piece: as in the WAV file to the bit, for one device and build.
 
-    Raises LmdmError for a log that does not hold all that was turned, and for a voice of another model.
+    With `steps` every block is made with so many. Raises LmdmError for a log that does not hold all that was turned,
+    and for a voice of another model.
     """
+    return from_sample(log.first_sample, _made_anew(log, make_voice, steps))
+
+
+def from_sample(first_sample: int, pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The pieces, `s ch`, without what is before that sample of theirs."""
+    reached = 0
+    for piece in pieces:
+        kept = piece[max(0, first_sample - reached) :]
+        reached += len(piece)
+        if len(kept):
+            yield kept
+
+
+def _made_anew(log: RecordLog, make_voice: MakeVoice, steps: int | None) -> Iterator[np.ndarray]:
     _require_whole(log)
-    voice = make_voice(log.wish)
+    finer = {} if steps is None else {"steps": steps}
+    voice = make_voice(replace(log.wish, values={**log.wish.values, **finer}))
     try:
         if origin_of(voice).get("digest") != log.header["origin"].get("digest"):
             raise LmdmError(f"This was played by another model, {log.header['origin'].get('model')}; load that one.")
-        turned, reached = 0, 0
+        turned = 0
         for count in log.in_force():
             for turn in log.turns[turned:count]:
-                voice.set(turn["name"], turn["value"])
+                if turn["name"] not in finer:
+                    voice.set(turn["name"], turn["value"])
             turned = max(turned, count)
-            samples = voice.next_chunk().samples
-            kept = samples[max(0, log.first_sample - reached) :]
-            reached += len(samples)
-            if len(kept):
-                yield kept
+            yield voice.next_chunk().samples
     finally:
         voice.close()
 
 
-def _require_whole(log: RecordLog) -> None:
+def require_told(log: RecordLog) -> None:
+    """Raises LmdmError for a log that says of itself that it is not enough."""
     if not log.header["replays"]:
         raise LmdmError("This log does not hold all that its voice was told, so it cannot be played again.")
+
+
+def _require_whole(log: RecordLog) -> None:
+    require_told(log)
     if [turn["number"] for turn in log.turns] != list(range(1, len(log.turns) + 1)):
         raise LmdmError("Turns are missing in this log; it is damaged.")
     if any(block["turns"] > len(log.turns) for block in log.blocks):

@@ -12,8 +12,9 @@ import numpy as np
 from lmdm_adapter.demo.record_log import FORMAT, line_of
 from lmdm_adapter.demo.recording import Recording
 from lmdm_adapter.demo.records import Shelf
-from lmdm_adapter.demo.voice import Chunk, Known, Voice, Wish, origin_of
+from lmdm_adapter.demo.voice import Chunk, Known, Voice, Wish, origin_of, session_of
 from lmdm_adapter.session.recorder import versions
+from lmdm_adapter.session.session_log import json_of
 
 HISTORY_BYTES = 4 << 20
 
@@ -48,6 +49,7 @@ class RecordedVoice:
         self._guard, self._fresh, self._history = threading.Lock(), list[str](), History()
         self._samples = self._turned = self._in_force = 0
         self._recording: Recording | None = None
+        self._session = session_of(voice)
 
     def set(self, name: str, value: Any) -> None:
         """As the voice's own."""
@@ -87,7 +89,7 @@ class RecordedVoice:
         if self._recording is None or not self._recording.open:
             self._recording = self._shelf.begin(
                 self._wish.mode, header=self._header(), earlier=self._history.lines, channels=self.channels,
-                sample_rate=self.sample_rate,
+                sample_rate=self.sample_rate, sound=None if self._session is None else self._session.sound,
             )  # fmt: skip
         lines = self._told(chunk)
         if self._recording is not None:
@@ -101,21 +103,28 @@ class RecordedVoice:
                          "turns": chunk.turns, "compute_seconds": report.compute_seconds})  # fmt: skip
         with self._guard:
             turns, self._fresh = self._fresh, []
-        for line in turns:
+        session = [line_of({"kind": "session", "record": json_of(record)}) for record in chunk.records]
+        for line in (*turns, *session):
             self._history.add(line)
         if chunk.turns is not None and chunk.turns != self._in_force:
             self._in_force = chunk.turns
             self._history.add(block)
-        return [*turns, block]
+        return [*turns, *session, block]
 
     def _header(self) -> Mapping[str, Any]:
         wish, origin = self._wish, origin_of(self._voice)
         return {
             "kind": "recording", "format": FORMAT, "versions": versions(), "mode": wish.mode,
-            "values": dict(wish.values), "source": wish.source, "origin": dict(origin),
-            "replays": isinstance(self._voice, Known) and self._history.whole, "sample_rate": self.sample_rate,
-            "channels": self.channels, "block_seconds": self.block_seconds, "first_sample": self._samples,
+            "values": dict(wish.values), "source": wish.source, "origin": dict(origin), "replays": self._replays(),
+            "session": None if self._session is None else dict(self._session.header),
+            "sample_rate": self.sample_rate, "channels": self.channels, "block_seconds": self.block_seconds,
+            "first_sample": self._samples,
         }  # fmt: skip
+
+    def _replays(self) -> bool:
+        """Whether the log, and the file that was the input, are enough to play it again."""
+        known = isinstance(self._voice, Known) and (self._session is None or self._session.replays)
+        return known and self._history.whole
 
     def _end(self, record: Mapping[str, Any] | None = None) -> None:
         if self._recording is not None:

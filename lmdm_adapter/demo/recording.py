@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,19 @@ from lmdm_adapter.session.wav import HEADER_BYTES, SAMPLE_BYTES, CrashSafeWav
 class Recording:
     """`NAME.wav` and `NAME.jsonl` in a folder. Raises LmdmError where they cannot be made or written.
 
-    `header` is the log's first record, `earlier` are lines about the time before.
+    `header` is the log's first record, `earlier` are lines about the time before. The file `sound`, which was the
+    input, is copied beside them; the header says what it is called then.
     """
 
     def __init__(
         self, folder: Path, name: str, *, header: Mapping[str, Any], earlier: Iterable[str], channels: int,
-        sample_rate: int,
+        sample_rate: int, sound: Path | None = None,
     ) -> None:  # fmt: skip
         self.name, self.sample_rate, self.log_bytes, self.open = name, sample_rate, 0, True
         self._sample_bytes = SAMPLE_BYTES * channels
         self.wav_path, self.log_path = folder / f"{name}.wav", folder / f"{name}.jsonl"
-        lines = [line_of(header), *earlier]
+        self.input_path = None if sound is None else folder / f"{name}-input{sound.suffix.lower()}"
+        lines = [line_of({**header, **self._keep(sound)}), *earlier]
         self._wav = CrashSafeWav(self.wav_path, channels=channels, sample_rate=sample_rate)
         try:
             self._log = open(self.log_path, "w", encoding="utf-8", newline="\n")
@@ -45,9 +48,27 @@ class Recording:
         return self.samples / self.sample_rate
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """Its files: the sound, the log, and the input where it was a file."""
+        return tuple(path for path in (self.wav_path, self.log_path, self.input_path) if path is not None)
+
+    @property
     def bytes(self) -> int:
-        """What both files take of the disk."""
-        return HEADER_BYTES + self.samples * self._sample_bytes + self.log_bytes
+        """What its files take of the disk."""
+        return HEADER_BYTES + self.samples * self._sample_bytes + self.log_bytes + self._input_bytes
+
+    def _keep(self, sound: Path | None) -> dict[str, Any]:
+        """Copy the input; what the log says of it."""
+        self._input_bytes = 0
+        if sound is None or self.input_path is None:
+            return {}
+        try:
+            content = sound.read_bytes()
+            self.input_path.write_bytes(content)
+        except OSError as error:
+            raise LmdmError(f"Your sound cannot be kept: {error.strerror or error}.") from error
+        self._input_bytes = len(content)
+        return {"input": self.input_path.name, "input_sha256": hashlib.sha256(content).hexdigest()}
 
     def write(self, lines: Iterable[str], samples: np.ndarray | None = None) -> None:
         """Append to both files; what was given is in them when this returns. `samples` is `s ch` float32.

@@ -115,17 +115,20 @@ class Shelf:
                 self._end_all(None)
 
     def begin(self, name: str, *, header: Mapping[str, Any], earlier: Iterable[str], channels: int,
-              sample_rate: int) -> Recording | None:  # fmt: skip
-        """A new recording, where one is wanted; without room there is none, and `notice` says why."""
+              sample_rate: int, sound: Path | None = None) -> Recording | None:  # fmt: skip
+        """A new recording, where one is wanted; without room there is none, and `notice` says why.
+
+        The file `sound`, the input of what is recorded, is kept with it.
+        """
         with self._lock:
             if not self.wanted:
                 return None
             try:
-                self._require_room(0)
+                self._require_room(sound.stat().st_size if sound is not None and sound.is_file() else 0)
                 self._folder = self._folder or self._records.new_folder()
                 self._count += 1
                 made = Recording(self._folder, f"lmdm-{name}-{self._count}", header=header, earlier=earlier,
-                                 channels=channels, sample_rate=sample_rate)  # fmt: skip
+                                 channels=channels, sample_rate=sample_rate, sound=sound)  # fmt: skip
             except LmdmError as error:
                 return self._refused(str(error))
             self._recordings.append(made)
@@ -152,7 +155,7 @@ class Shelf:
     def file(self, name: str) -> Path | None:
         """The finished file of that name, if there is one."""
         with self._lock:
-            paths = [path for r in self._recordings if not r.open for path in (r.wav_path, r.log_path)]
+            paths = [path for r in self._recordings if not r.open for path in r.paths]
             return next((path for path in paths if path.name == name and path.is_file()), None)
 
     def clear(self) -> None:
@@ -193,5 +196,5 @@ class Shelf:
 
     def _remove(self, recording: Recording) -> None:
         self._recordings = [other for other in self._recordings if other is not recording]
-        for path in (recording.wav_path, recording.log_path):
+        for path in recording.paths:
             path.unlink(missing_ok=True)

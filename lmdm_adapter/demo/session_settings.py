@@ -7,7 +7,6 @@ from typing import Any
 
 from lmdm_adapter.demo.live_voice import checked
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.session.curves import Curves
 from lmdm_adapter.session.parameters import LEAST_BPM, MOST_BPM, SILENCE_DB, Parameter
 from lmdm_adapter.session.plan import LISTENING_LEAD_SECONDS
 
@@ -33,15 +32,6 @@ OWN = {one.name: one for one in (
 def narrowed(name: str, value: Any) -> Any:
     """The value as the page takes it: prompts and steps are bounded for visitors. Raises LmdmError beyond that."""
     return checked(name, value) if name in NARROWER else value
-
-
-def curves_of(value: Any) -> Curves:
-    """Curves from what the page says. Raises LmdmError for what is no drawing."""
-    try:
-        told = dict(value)
-        return Curves(**{name: tuple(row) if isinstance(row, list) else row for name, row in told.items()})
-    except (TypeError, ValueError) as error:
-        raise LmdmError(f"This drawing cannot be read: {error}.") from None
 
 
 def decibels(share: float) -> float:

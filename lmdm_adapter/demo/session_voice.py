@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from lmdm_adapter.demo.session_settings import OWN, curves_of, decibels, narrowed
+from lmdm_adapter.demo.session_settings import OWN, decibels, narrowed
 from lmdm_adapter.demo.session_words import sentences
-from lmdm_adapter.demo.voice import Chunk, Report
+from lmdm_adapter.demo.voice import Chunk, Report, SessionOrigin
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.engine import Engine
-from lmdm_adapter.session.known_ahead import DrawnMode, LoopedSound
+from lmdm_adapter.session.known_ahead import DrawnMode
+from lmdm_adapter.session.looped_sound import LoopedSound
+from lmdm_adapter.session.parameters import CURVES
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +52,16 @@ class SessionVoice:
     """One listener's session; `computing` is held while the model computes, which others may be playing too.
 
     Parameters are those of a session (`session/parameters.py`), and `sketch` for one that is drawn (`Curves` as JSON);
-    those that count from the start alone are answered with a notice. `memory` tells the bytes that are held.
+    those that count from the start alone are answered with a notice. `memory` tells the bytes that are held, `origin`
+    and `session` what a recording must say of it.
     """
 
     def __init__(
         self, engine: Engine, played: Played, *, budget: Mapping[str, float], computing: threading.Lock | None = None,
         memory: Callable[[], int | None] = lambda: None, now: Callable[[], float] = time.monotonic,
+        origin: Mapping[str, Any] | None = None, session: SessionOrigin | None = None,
     ) -> None:  # fmt: skip
+        self.origin, self.session = dict(origin or {}), session or SessionOrigin()
         self.engine, self.budget, self._played, self._memory, self._now = engine, dict(budget), played, memory, now
         self.sample_rate, self.channels = engine.facts.sample_rate, engine.facts.channels
         self.block_seconds = engine.facts.block_seconds
@@ -83,7 +88,8 @@ class SessionVoice:
         samples = np.empty((count, self.channels), np.float32)
         for first in range(0, count, self._piece_samples):
             self._pull(samples[first : first + self._piece_samples])
-        return Chunk(samples, self._report(engine.noted()))
+        records = engine.noted()
+        return Chunk(samples, self._report(records), records=tuple(records))
 
     def set(self, name: str, value: Any) -> None:
         """Turn a parameter now: the model's at the next border, the mixer's at the next sample.
@@ -148,7 +154,7 @@ class SessionVoice:
     def _redraw(self, value: Any) -> None:
         if not isinstance(self.engine.mode, DrawnMode):
             raise LmdmError("This sketch is heard, not drawn.")
-        self.engine.mode.redraw(curves_of(value))
+        self.engine.turn(CURVES.name, value)
 
     def _report(self, records: list[dict[str, Any]]) -> Report:
         blocks = [record for record in records if record["kind"] == "block"]

@@ -11,21 +11,25 @@ from typing import Any
 from lmdm_adapter import codec_encode_stream
 from lmdm_adapter.codec_stream import low_latency_frames
 from lmdm_adapter.demo.memory import memory_bytes
-from lmdm_adapter.demo.session_settings import LONGEST_LEAD_SECONDS, OWN, curves_of, decibels, narrowed
+from lmdm_adapter.demo.session_settings import LONGEST_LEAD_SECONDS, OWN, decibels, narrowed
 from lmdm_adapter.demo.session_voice import Played, SessionVoice
-from lmdm_adapter.demo.voice import Wish
+from lmdm_adapter.demo.voice import SessionOrigin, Wish
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.resampling import fitted
+from lmdm_adapter.session.curves import Curves
 from lmdm_adapter.session.delay_mode import DelayMode, delay_seconds_of
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.governor import GovernorPlan
 from lmdm_adapter.session.jam_mode import JamMode, JamTiming, late_frames, visible_frames
-from lmdm_adapter.session.known_ahead import AheadJam, AheadSketch, DrawnMode, LoopedSound, SketchAhead
+from lmdm_adapter.session.known_ahead import AheadJam, AheadSketch, DrawnMode, SketchAhead
+from lmdm_adapter.session.looped_sound import LoopedSound
 from lmdm_adapter.session.maker import Facts, facts_of
 from lmdm_adapter.session.modes import Mode
 from lmdm_adapter.session.needs import require_needs, sketch_settings
 from lmdm_adapter.session.plan import SessionPlan
+from lmdm_adapter.session.recorder import versions
+from lmdm_adapter.session.session_log import header_of
 from lmdm_adapter.session.sketch_mode import SketchMode
 from lmdm_adapter.sound_file import read_audio
 
@@ -45,6 +49,7 @@ class Stage:
     late_seconds: float = 0.0
     sound: LoopedSound | None = None
     curves: Any = None
+    path: Path | None = None
 
     @property
     def device_samples(self) -> int:
@@ -57,8 +62,10 @@ class Stage:
         return self.late_seconds + self.own["device_seconds"] if self.late_seconds else 0.0
 
 
-def session_voice(live: LiveModel, wish: Wish, *, name: str, computing: threading.Lock) -> SessionVoice:
-    """A voice for the modes sketch, jam and delay.
+def session_voice(
+    live: LiveModel, wish: Wish, *, name: str, computing: threading.Lock, origin: Mapping[str, Any] | None = None
+) -> SessionVoice:
+    """A voice for the modes sketch, jam and delay; `origin` is what its recordings say of the model.
 
     Raises LmdmError for a model without the controls of the mode, a delay shorter than its budget, and values that do
     not fit.
@@ -71,7 +78,19 @@ def session_voice(live: LiveModel, wish: Wish, *, name: str, computing: threadin
     with computing:
         mode, notice = MODES[wish.mode](stage)
         engine = _engine(stage, wish, mode, _session_values(values, microphone=stage.late_seconds > 0.0))
-    return _voice(stage, wish, engine, notice, computing)
+    header = header_of(engine, seed=own["seed"], versions=versions(), model=name)
+    session = SessionOrigin(header, stage.path, replays=stage.late_seconds == 0.0)
+    origin = {**(origin or {}), "look_ahead_frames": stage.facts.hold_back_frames}
+    return SessionVoice(
+        engine, _played(stage, wish, notice), budget=_answers(stage, wish, engine), computing=computing,
+        memory=lambda: memory_bytes(stage.live.device), origin=origin, session=session,
+    )  # fmt: skip
+
+
+def sound_in(path: Path, facts: Facts) -> LoopedSound:
+    """A file as the input of a session. Raises LmdmError for one that is no sound."""
+    audio = fitted(read_audio(path), sample_rate=facts.sample_rate, channels=facts.channels)
+    return LoopedSound(audio.samples.T)
 
 
 def page_seconds(lead_seconds: float) -> float:
@@ -87,11 +106,10 @@ def _stage(live: LiveModel, wish: Wish, own: Mapping[str, Any], drawing: Any, pa
     ahead_seconds = own["ahead_seconds"]
     if drawing is not None:
         plan = SessionPlan(GovernorPlan(ahead_seconds, most_lead_seconds=LONGEST_LEAD_SECONDS))
-        return Stage(live, facts, plan, own, curves=curves_of(drawing))
+        return Stage(live, facts, plan, own, curves=Curves.from_json(drawing))
     plan = SessionPlan.listening(ahead_seconds)
     if path is not None:
-        audio = fitted(read_audio(Path(path)), sample_rate=facts.sample_rate, channels=facts.channels)
-        return Stage(live, facts, plan, own, sound=LoopedSound(audio.samples.T))
+        return Stage(live, facts, plan, own, sound=sound_in(Path(path), facts), path=Path(path))
     if wish.source is None:
         raise LmdmError(f"{wish.mode} needs a sound to hear: start the microphone, or choose a file.")
     return Stage(live, facts, plan, own, page_seconds(wish.lead_seconds))
@@ -106,17 +124,22 @@ def _engine(stage: Stage, wish: Wish, mode: Mode, values: Mapping[str, Any]) -> 
     )  # fmt: skip
 
 
-def _voice(stage: Stage, wish: Wish, engine: Engine, notice: str | None, computing: threading.Lock) -> SessionVoice:
+def _played(stage: Stage, wish: Wish, notice: str | None) -> Played:
     rate, microphone = stage.facts.sample_rate, stage.late_seconds > 0.0
     chunk_samples = max(1, round(wish.lead_seconds / CHUNKS_OF_A_LEAD * rate))
     source_rate = wish.source[0] if wish.source is not None else rate
-    played = Played(chunk_samples, stage.sound, microphone, round(stage.late_seconds * source_rate), notice)
-    budget = dict(engine.budget(device_seconds=stage.device_seconds).parts)
-    if isinstance(engine.mode, (SketchAhead, AheadJam)):
-        budget["device"] = wish.lead_seconds
-    return SessionVoice(
-        engine, played, budget=budget, computing=computing, memory=lambda: memory_bytes(stage.live.device)
-    )  # fmt: skip
+    return Played(chunk_samples, stage.sound, microphone, round(stage.late_seconds * source_rate), notice)
+
+
+def _answers(stage: Stage, wish: Wish, engine: Engine) -> dict[str, float]:
+    """The seconds to the answer, part by part: of a delay, what it takes at the least, and what is spare."""
+    budget, mode = engine.budget(device_seconds=stage.device_seconds), engine.mode
+    parts = dict(budget.parts)
+    if isinstance(mode, (SketchAhead, AheadJam)):
+        parts["device"] = wish.lead_seconds
+    if isinstance(mode, DelayMode):
+        parts["spare"] = max(0.0, mode.late_samples / stage.facts.sample_rate - budget.total_seconds)
+    return parts
 
 
 def _session_values(values: Mapping[str, Any], *, microphone: bool) -> dict[str, Any]:
@@ -145,7 +168,7 @@ def _jam_mode(stage: Stage) -> tuple[Mode, str | None]:
     notice = None
     if wanted is not None and visible_frames(wanted, facts) > most:
         if stage.sound is not None:
-            return AheadJam(codec, facts, stage.sound.samples, visibility_seconds=wanted), None
+            return AheadJam.seeing(codec, facts, stage.sound.samples, visibility_seconds=wanted), None
         wanted, notice = None, f"At most {most / facts.frame_rate_hz:.2f} s of a live sound can be known."
     timing = JamTiming.live(codec, facts, stage.plan, visibility_seconds=wanted, device_samples=stage.device_samples)
     if notice:

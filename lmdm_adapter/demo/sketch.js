@@ -64,19 +64,33 @@ element.querySelectorAll("canvas").forEach((canvas) => {
   paint(canvas);
 });
 
-// The hum spans the bars, and becomes the curve of the melody.
-function barsSeconds() {
+// The hum spans the bars, after one more that is counted in, and becomes the curve of the melody.
+function beatsOfHum() {
   const number = (id) => Number(document.querySelector(`#${id} input[type=number]`)?.value);
-  return Math.min(MOST_HUM_SECONDS, (4 * number("sketch-bars") * 60) / number("sketch-tempo")) || 0;
+  const beats = BEATS_PER_BAR * number("sketch-bars"), beatSeconds = 60 / number("sketch-tempo");
+  if (!(beats > 0 && beatSeconds > 0 && beatSeconds < Infinity)) return { why: "A hum needs bars and a tempo; set them first." };
+  if (beats * beatSeconds > MOST_HUM_SECONDS) return { why: `A hum takes ${MOST_HUM_SECONDS} s at the most; choose fewer bars.` };
+  return { beats, beatSeconds };
+}
+
+function counted(beat, beats) {
+  if (beat < 0) return `Count-in: ${Math.max(1, Math.min(BEATS_PER_BAR, BEATS_PER_BAR + beat + 1))}`;
+  const bar = Math.floor(beat / BEATS_PER_BAR) + 1;
+  return beat < beats ? `Hum now: bar ${bar}, beat ${(beat % BEATS_PER_BAR) + 1}` : "Listening to your hum";
 }
 
 async function hum(button) {
-  const seconds = barsSeconds(), label = button.textContent;
-  if (!seconds) { window.lmdm.say("A hum needs bars and a tempo; set them first."); return; }
+  const label = button.textContent, { beats, beatSeconds, why } = beatsOfHum();
+  if (why) { window.lmdm.say(why); return; }
   button.disabled = true;
-  button.textContent = `Hum now: ${seconds.toFixed(1)} s`;
   try {
-    const { curve, why } = await server.hum(await window.lmdm.record(seconds));
+    const onbeat = (beat) => {
+      const text = counted(beat, beats);
+      if (button.textContent !== text) button.textContent = text;
+    };
+    const heard = await window.lmdm.record(beats * beatSeconds, { beatSeconds, beats: BEATS_PER_BAR, onbeat });
+    onbeat(beats);
+    const { curve, why } = await server.hum(heard);
     if (why) { window.lmdm.say(why); return; }
     curves.melody.values = curve;
     changed(element.querySelector("canvas[data-curve=melody]"));

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import FastAPI, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from lmdm_adapter.demo.making import Ended, Made
-from lmdm_adapter.demo.messages import message
+from lmdm_adapter.demo.messages import Event, message
 from lmdm_adapter.demo.origins import same_origin
 from lmdm_adapter.demo.packets import pack, unpack
 from lmdm_adapter.demo.rates import Allowance
@@ -79,16 +80,18 @@ class Line:
         self._source = wish.source or (0, 0)
         rate = max(1, self._source[0])
         self._sound = Allowance(SOUND_FACTOR * rate, SOUND_BURST_SECONDS * rate)
-        ways = [asyncio.create_task(self._speak(wish)), asyncio.create_task(self._listen())]
+        stream = self._visits.listen(self._visitor, wish)
+        ways = [asyncio.create_task(self._speak(stream)), asyncio.create_task(self._listen())]
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for way in done:
                 way.result()
         finally:
-            self._visits.leave(self._visitor)
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
+            # This line's own music: the page may have begun another meanwhile.
+            await stream.aclose()
 
     async def _hello(self) -> Wish:
         try:
@@ -101,8 +104,8 @@ class Line:
         self._visitor = visitor
         return _wish(hello.get("wish"))
 
-    async def _speak(self, wish: Wish) -> None:
-        async for event in self._visits.listen(self._visitor, wish):
+    async def _speak(self, stream: AsyncGenerator[Event, None]) -> None:
+        async for event in stream:
             if isinstance(event, Made):
                 await self._socket.send_bytes(pack(event.packet))
             await self._socket.send_text(json.dumps(message(event)))

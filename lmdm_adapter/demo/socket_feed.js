@@ -7,9 +7,13 @@ class SocketFeed {
     this.mode = wish.mode;
     this.capture = wish.values.sound ? null : await openCapture(source);
     this.monitor(this.monitored);
-    this.worker = new Worker(blobUrl(SOCKET_WORKER));
+    const worker = (this.worker = new Worker(blobUrl(SOCKET_WORKER)));
     const ring = new MessageChannel(), sound = new MessageChannel();
-    this.worker.onmessage = ({ data }) => this.heard(data, ring.port2);
+    // A line that was left still says that it has closed: that must not end the one that was begun after it.
+    worker.onmessage = ({ data }) => {
+      if (this.worker === worker) this.heard(data, ring.port2);
+      if (data.kind === "closed") worker.terminate();
+    };
     const url = new URL(element.querySelector("[data-socket]").dataset.socket, location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     if (this.capture && this.mode !== "echo") wish.values.device_seconds = player.loopbackSeconds;
@@ -84,17 +88,63 @@ function frameAt(context, seconds) {
   return Math.round((seconds + context.currentTime - player.context.currentTime) * context.sampleRate);
 }
 
-// What the microphone hears for so long: its rate, and 16-bit samples in base64.
-async function recorded(seconds) {
-  const line = await openCapture(null), channel = new MessageChannel(), heard = [];
-  channel.port2.onmessage = ({ data }) => heard.push(data.samples);
-  line.attach(channel.port1);
-  await new Promise((done) => setTimeout(done, 1000 * seconds));
-  line.close();
-  const whole = Int16Array.from(heard.flatMap((part) => [...part]), (value) => 32767 * Math.max(-1, Math.min(1, value)));
+const COUNT_AHEAD_SECONDS = 0.3, PATIENCE_SECONDS = 10, CLICK_HZ = 1320, FIRST_CLICK_HZ = 1760, CLICK_SECONDS = 0.04;
+
+// How late what is played is heard again, as measured, or as far as the browser knows.
+function roundTripSeconds(context) {
+  return player.loopbackSeconds || (context.baseLatency || 0) + (context.outputLatency || 0);
+}
+
+// A short tone that dies away, at a time of the context.
+function click(context, at, hz) {
+  const sampleRate = context.sampleRate, buffer = new AudioBuffer({ length: Math.ceil(CLICK_SECONDS * sampleRate), sampleRate });
+  buffer.getChannelData(0).forEach((_, i, samples) => {
+    const seconds = i / sampleRate;
+    samples[i] = 0.5 * Math.sin(2 * Math.PI * hz * seconds) * (1 - seconds / CLICK_SECONDS) ** 2;
+  });
+  const source = new AudioBufferSourceNode(context, { buffer });
+  source.connect(context.destination);
+  source.start(at);
+}
+
+// So many seconds of the microphone from the beat after a count-in on, by the capture's own clock: its rate, and 16-bit
+// samples in base64. `onbeat` hears each beat as it sounds, those of the count-in below 0. No click sounds meanwhile,
+// since the microphone would hear it.
+async function recorded(seconds, { beatSeconds, beats, onbeat }) {
+  const line = await openCapture(null), { context } = line;
+  const first = context.currentTime + COUNT_AHEAD_SECONDS, begin = first + beats * beatSeconds;
+  for (let beat = 0; beat < beats; beat++) click(context, first + beat * beatSeconds, beat ? CLICK_HZ : FIRST_CLICK_HZ);
+  const late = roundTripSeconds(context);
+  const timer = setInterval(() => onbeat(Math.floor((context.currentTime - late - begin) / beatSeconds)), 20);
+  const frame = Math.round((begin + late) * line.rate), patience = begin - context.currentTime + seconds + PATIENCE_SECONDS;
+  try {
+    return [line.rate, encoded(await captured(line, frame, Math.round(seconds * line.rate), patience))];
+  } finally {
+    clearInterval(timer);
+    line.close();
+  }
+}
+
+// So many samples of a capture from that frame on, or an error when they do not come in time.
+function captured(line, frame, samples, mostSeconds) {
+  const channel = new MessageChannel(), heard = [];
+  line.attach(channel.port1, frame);
+  return new Promise((done, failed) => {
+    const timer = setTimeout(() => failed(new Error("the microphone fell silent")), 1000 * mostSeconds);
+    channel.port2.onmessage = ({ data }) => {
+      for (const value of data.samples) heard.push(value);
+      if (heard.length < samples) return;
+      clearTimeout(timer);
+      done(heard.slice(0, samples));
+    };
+  });
+}
+
+function encoded(samples) {
+  const whole = Int16Array.from(samples, (value) => 32767 * Math.max(-1, Math.min(1, value)));
   const bytes = new Uint8Array(whole.buffer), pieces = [];
   for (let i = 0; i < bytes.length; i += 8192) pieces.push(String.fromCharCode(...bytes.subarray(i, i + 8192)));
-  return [line.rate, btoa(pieces.join(""))];
+  return btoa(pieces.join(""));
 }
 
 async function fileSource(context, url) {

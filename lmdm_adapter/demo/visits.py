@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,7 +43,9 @@ class Visits:
         self._ending = [making for making in self._ending if making.running]
         return len(self._ending) + sum(making.running for making in self._makings.values())
 
-    async def listen(self, visitor: str, wish: Wish) -> AsyncIterator[Waiting | Opened | Made | Notice | Ended]:
+    async def listen(
+        self, visitor: str, wish: Wish
+    ) -> AsyncGenerator[Waiting | Opened | Made | Notice | Ended, None]:
         """What the visitor hears, from the wait for a seat to the end. Ends the visitor's earlier music first.
 
         Closing the iterator, `leave`, or the end of the music give the seat back.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -34,12 +35,14 @@ class Report:
 class Chunk:
     """The next samples, `s ch` float32, and what they cost. There may be none yet: a decoder holds some back.
 
-    `turns` is how many calls of `set` were in force when it was made, of a voice that can tell.
+    `turns` is how many calls of `set` were in force when it was made, of a voice that can tell. `records` are what a
+    session wrote into its log since the last chunk.
     """
 
     samples: np.ndarray
     report: Report
     turns: int | None = None
+    records: tuple[Mapping[str, Any], ...] = ()
 
 
 class Voice(Protocol):
@@ -72,6 +75,30 @@ class Known(Protocol):
 
     origin: Mapping[str, Any]
     """The model's name and digest, where it computes and how; as JSON."""
+
+
+@dataclass(frozen=True)
+class SessionOrigin:
+    """What a session began with: the first line of its log, and the file that was its input, if it was one.
+
+    `replays` says that these and the records of all chunks are enough to play it again.
+    """
+
+    header: Mapping[str, Any] = field(default_factory=dict)
+    sound: Path | None = None
+    replays: bool = False
+
+
+@runtime_checkable
+class Logged(Protocol):
+    """A voice that is a session, and gives its log away with its chunks."""
+
+    session: SessionOrigin
+
+
+def session_of(voice: Voice) -> SessionOrigin | None:
+    """What the session began with that a voice is, or None for one that is none."""
+    return voice.session if isinstance(voice, Logged) else None
 
 
 def origin_of(voice: Voice) -> Mapping[str, Any]:

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.io.board import Board
-from lmdm_adapter.session.parameters import BY_NAME, PARAMETERS, Parameter
+from lmdm_adapter.session.parameters import PARAMETERS, Parameter
 
 ROOT = "/lmdm"
 HELP, ERROR, TAP, LEARN = f"{ROOT}/help", f"{ROOT}/error", f"{ROOT}/tap", f"{ROOT}/midi/learn"
 ENDINGS = ("beat", "bar", "none")
 FLOAT32_ROUNDING = 1e-6
+BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
 
 class Reply(NamedTuple):

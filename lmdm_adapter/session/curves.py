@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,6 +43,15 @@ class Curves:
     def to_json(self) -> dict[str, Any]:
         """The fields as a JSON object."""
         return asdict(self)
+
+    @staticmethod
+    def from_json(values: Any) -> Curves:
+        """Read curves back. Raises LmdmError for what is no drawing."""
+        try:
+            told = dict(values) if isinstance(values, Mapping) else vars(values)
+            return Curves(**{name: tuple(row) if isinstance(row, list) else row for name, row in told.items()})
+        except (TypeError, ValueError) as error:
+            raise LmdmError(f"This drawing cannot be read: {error}.") from None
 
 
 def drawn_frames(config: SketchConfig, curves: Curves, first_frame: int, frames: int) -> Sketch:

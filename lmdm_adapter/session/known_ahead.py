@@ -6,35 +6,25 @@ What a block is told is worked out when the block is made, and only as far as it
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.controls.sketch import SketchConfig
-from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.budget import Budget, Timing, stream_budget
 from lmdm_adapter.session.curves import Curves, drawn_frames
 from lmdm_adapter.session.ears import Ears, SketchEars
 from lmdm_adapter.session.jam_mode import JamMode, JamTiming
+from lmdm_adapter.session.looped_sound import LoopedSound
 from lmdm_adapter.session.maker import Facts, FrameControls
+from lmdm_adapter.session.parameters import CURVES
 from lmdm_adapter.session.sketch_line import SketchLine
 from lmdm_adapter.session.sketch_mode import LOOP_SECONDS, SketchFollower
 
-
-class LoopedSound:
-    """A sound, `s ch`, that begins again when it is over. Raises LmdmError for one without samples."""
-
-    def __init__(self, samples: np.ndarray) -> None:
-        if samples.ndim != 2 or not len(samples):
-            raise LmdmError(f"A sound has samples and channels (s ch), got shape {samples.shape}.")
-        self.samples, self.position = samples, 0
-
-    def next(self, count: int) -> np.ndarray:
-        """The next `count` samples, `s ch`."""
-        places = (self.position + np.arange(count)) % len(self.samples)
-        self.position += count
-        return np.ascontiguousarray(self.samples[places], np.float32)
+FOLLOWS, BY_CURVES, BY_SOUND = "follows", "curves", "sound"
+"""How the settings of these modes say what they follow; their sound is the material of that name."""
 
 
 class SketchAhead(SketchFollower, ABC):
@@ -43,8 +33,8 @@ class SketchAhead(SketchFollower, ABC):
     name = "sketch"
     feeds_back = False
 
-    def __init__(self, config: SketchConfig, *, ears: Ears | None = None) -> None:
-        loop = max(1, round(LOOP_SECONDS * config.sample_rate / config.frame_samples))
+    def __init__(self, config: SketchConfig, *, ears: Ears | None = None, loop_frames: int | None = None) -> None:
+        loop = loop_frames or max(1, round(LOOP_SECONDS * config.sample_rate / config.frame_samples))
         super().__init__(config, ears=ears, late_samples=0, device_samples=0, loop_frames=loop)
 
     def hear(self, samples: np.ndarray) -> None:
@@ -73,19 +63,21 @@ class SketchAhead(SketchFollower, ABC):
 
 
 class DrawnMode(SketchAhead):
-    """Follow curves that were drawn, again and again; `redraw` changes them from the next block on, from any thread."""
+    """Follow curves that were drawn, again and again; the parameter `curves` draws them anew, from the next block."""
 
-    def __init__(self, config: SketchConfig, curves: Curves) -> None:
-        super().__init__(config)
-        self.curves = self._on_the_line = curves
+    def __init__(self, config: SketchConfig, curves: Curves, *, loop_frames: int | None = None) -> None:
+        super().__init__(config, loop_frames=loop_frames)
+        self.curves = self._on_the_line = self._begun = curves
 
-    def redraw(self, curves: Curves) -> None:
-        """Follow these curves from the next block on."""
-        self.curves = curves
+    def turn(self, name: str, value: Any) -> None:
+        """The curves, as JSON, besides every sketch's knobs; None are those that it began with."""
+        if name == CURVES.name:
+            self.curves = self._begun if value is None else Curves.from_json(value)
+        super().turn(name, value)
 
     def settings(self) -> dict[str, Any]:
-        """Its curves."""
-        return {**super().settings(), "curves": self.curves.to_json()}
+        """The curves that it began with."""
+        return {**super().settings(), FOLLOWS: BY_CURVES, "curves": self._begun.to_json()}
 
     def _know(self, first_frame: int, end_frame: int) -> None:
         curves = self.curves
@@ -105,9 +97,17 @@ class AheadSketch(SketchAhead):
     Raises LmdmError without the extra `[sketch]`, and for a sound without samples.
     """
 
-    def __init__(self, config: SketchConfig, sound: np.ndarray) -> None:
-        super().__init__(config, ears=SketchEars(config))
+    def __init__(self, config: SketchConfig, sound: np.ndarray, *, loop_frames: int | None = None) -> None:
+        super().__init__(config, ears=SketchEars(config), loop_frames=loop_frames)
         self._sound = LoopedSound(sound)
+
+    def settings(self) -> dict[str, Any]:
+        """The length of its loop, and that it follows a sound."""
+        return {**super().settings(), FOLLOWS: BY_SOUND}
+
+    def material(self) -> dict[str, np.ndarray]:
+        """The sound."""
+        return {BY_SOUND: self._sound.samples}
 
     def _know(self, first_frame: int, end_frame: int) -> None:
         while (missing := end_frame - self.line.end_frame) > 0:
@@ -118,15 +118,30 @@ class AheadSketch(SketchAhead):
 class AheadJam(JamMode):
     """Go with a `sound` (`s ch`, of the codec's rate and channels) that is known from its beginning and repeats.
 
-    It is encoded block by block, as far ahead as `visibility_seconds` let the model see. Raises LmdmError for a sound
-    without samples.
+    It is encoded block by block, as far ahead as `timing` lets the model see. Raises LmdmError for a sound without
+    samples.
     """
 
-    def __init__(self, codec: Codec, facts: Facts, sound: np.ndarray, *, visibility_seconds: float = 0.0) -> None:
-        ahead = JamTiming.ahead(codec, facts, visibility_seconds=visibility_seconds)
-        super().__init__(codec, JamTiming(ahead.longest_block_frames, ahead.visibility_frames, ahead.hop_frames,
-                                          ahead.look_ahead_frames))  # fmt: skip
+    def __init__(
+        self, codec: Codec, timing: JamTiming, sound: np.ndarray, *, loop_frames: int | None = None
+    ) -> None:  # fmt: skip
+        super().__init__(codec, timing, loop_frames=loop_frames)
         self._sound = LoopedSound(sound)
+
+    @staticmethod
+    def seeing(codec: Codec, facts: Facts, sound: np.ndarray, *, visibility_seconds: float = 0.0) -> AheadJam:
+        """See so far ahead. Raises LmdmError beyond a minute, and for a sound without samples."""
+        # Its latents are not known ahead, they are made on the way.
+        timing = replace(JamTiming.ahead(codec, facts, visibility_seconds=visibility_seconds), known=False)
+        return AheadJam(codec, timing, sound)
+
+    def settings(self) -> dict[str, Any]:
+        """As every jam's, and that it follows a sound."""
+        return {**super().settings(), FOLLOWS: BY_SOUND}
+
+    def material(self) -> dict[str, np.ndarray]:
+        """The sound."""
+        return {BY_SOUND: self._sound.samples}
 
     def hear(self, samples: np.ndarray) -> None:
         """The live input is not listened to."""

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from lmdm_adapter.controls import Controls
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.session.curves import Curves
 
 Layer = Literal["model", "mix"]
-Kind = Literal["number", "whole", "switch", "choice", "text", "prompts"]
+Kind = Literal["number", "whole", "switch", "choice", "text", "prompts", "curves"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Parameter:
         if self.kind in ("number", "whole"):
             noun = "a number" if self.kind == "number" else "a whole number"
             return f"{noun} from {self.low:g} to {self.high:g}{' ' + self.unit if self.unit else ''}"
-        words = {"switch": "true or false", "text": "text", "prompts": "text, or pairs of a text and its weight"}
+        words = {"switch": "true or false", "text": "text", "prompts": "text, or pairs of a text and its weight",
+                 "curves": "a drawing"}  # fmt: skip
         return words[self.kind]
 
     def refusal(self, value: Any) -> LmdmError:
@@ -95,8 +97,14 @@ def _prompts(parameter: Parameter, value: Any) -> tuple[tuple[str, float], ...]:
     return tuple((text, float(weight)) for text, weight in prompts)
 
 
+def _curves(parameter: Parameter, value: Any) -> dict[str, Any]:
+    """As JSON, for the log."""
+    return Curves.from_json(value).to_json()
+
+
 _CHECKS = {
     "number": _number, "whole": _whole, "switch": _switch, "choice": _choice, "text": _text, "prompts": _prompts,
+    "curves": _curves,
 }  # fmt: skip
 
 LEAST_BPM, MOST_BPM = 20.0, 400.0
@@ -138,7 +146,10 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("feedback", "mix", "number", 0.0, "How much of an echo comes back; 0 is no echo.", 0, 0.98),
 )
 # fmt: on
-BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
+CURVES = Parameter("curves", "model", "curves", None, "What a drawn sketch follows; none leaves it as it began.",
+                   optional=True)  # fmt: skip
+"""A knob for pages alone: nobody draws by OSC or MIDI."""
+BY_NAME = {parameter.name: parameter for parameter in (*PARAMETERS, CURVES)}
 
 
 def parameter_named(name: str) -> Parameter:
@@ -154,4 +165,4 @@ def values_of(layer: Layer, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises LmdmError for names and values that do not exist.
     """
     checked = {name: parameter_named(name).checked(value) for name, value in given.items()}
-    return {p.name: checked.get(p.name, p.default) for p in PARAMETERS if p.layer == layer}
+    return {p.name: checked.get(p.name, p.default) for p in BY_NAME.values() if p.layer == layer}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.events import EventQueue
+from lmdm_adapter.session.heard_again import HeardAgain, Recorded, Repeated, Samples
+from lmdm_adapter.session.looped_sound import LoopedSound
 from lmdm_adapter.session.maker import Facts, Maker
 from lmdm_adapter.session.mixer import Mixer
 from lmdm_adapter.session.modes import Mode, StreamMode
@@ -28,16 +30,20 @@ class Replay:
     That is `live.start(log.header["seed"])` unless the session was primed. Blocks get the denoise steps that they had,
     or `steps`, for a finer rendering. Holds, fades and the mixer's turns come from the log, never from a clock. `mode`
     is the session's, fresh; `heard` and `dry` are the recorded input (`input.wav` and `dry.wav`, `s ch`) of a session
-    that had one. Raises LmdmError for a log of another model or mode.
+    that had one. `sound` in their place was its input from sample 0 on; then what was fed back is made anew too, by
+    `played` alone. Raises LmdmError for a log of another model or mode.
     """
 
     def __init__(
         self, maker: Maker, facts: Facts, log: SessionLog, *, state: Any, mode: Mode | None = None,
         steps: int | None = None, heard: np.ndarray | None = None, dry: np.ndarray | None = None,
+        sound: LoopedSound | None = None,
     ) -> None:  # fmt: skip
         self._log, self._mode, self._steps = log, mode or StreamMode(), steps
         _require_same(log, facts, self._mode)
-        self._heard, self._dry, self._heard_samples = heard, dry, 0
+        self._heard_samples = 0
+        self._heard = _heard_again(heard, sound, feeds_back=self._mode.feeds_back)
+        self._dry = sound.at if sound is not None else _silent_after(dry, facts.channels)
         self._performer = Performer(maker, facts, self._mode, state=state, values=log.header["model_values"])
         self._facts = facts
 
@@ -54,32 +60,28 @@ class Replay:
 
     def played(self) -> Iterator[np.ndarray]:
         """The played samples, `s ch`, piece by piece: as recorded, to the last bit."""
-        timeline, mixer = self._timeline(), _LoggedMixer(
-            self._log, self._facts, self._dry, feeds_back=self._mode.feeds_back
-        )  # fmt: skip
-        end = self._log.of("end")
-        left = end[0]["sample"] if end else None
+        timeline = self._timeline()
+        send = None if not self._mode.feeds_back else self._heard.send
+        mixer = _LoggedMixer(self._log, self._facts, self._dry, send=send)
+        # What was played before a block may have been fed back into what the block was told.
+        yield from self._ready(timeline, mixer)
         for block in self.blocks():
             timeline.generated(block)
-            while left != 0 and len(piece := self._next(timeline, left)):
-                left = None if left is None else left - len(piece)
-                yield mixer.mixed(piece, timeline.sample - len(piece))
-        while left and len(piece := self._next(timeline, left)):
-            left -= len(piece)
+            yield from self._ready(timeline, mixer)
+
+    def _ready(self, timeline: Timeline, mixer: _LoggedMixer) -> Iterator[np.ndarray]:
+        """What can be played now. Silence and loops need no music, so they go no further than the log knows."""
+        end = self._log.of("end")
+        while end or timeline.doing == "music" or timeline.next_change() is not None:
+            left = end[0]["sample"] - timeline.sample if end else PIECE_SAMPLES
+            piece = timeline.rendered(min(PIECE_SAMPLES, left))
+            if not len(piece):
+                return
             yield mixer.mixed(piece, timeline.sample - len(piece))
 
-    def _next(self, timeline: Timeline, left: int | None) -> np.ndarray:
-        """What can be played now. Silence and loops need no music, so they go no further than the log knows."""
-        most = PIECE_SAMPLES if left is None else min(PIECE_SAMPLES, left)
-        if left is None and timeline.doing != "music" and timeline.next_change() is None:
-            return timeline.rendered(0)
-        return timeline.rendered(most)
-
     def _hear(self, until: int) -> None:
-        if until > self._heard_samples:
-            if self._heard is None or len(self._heard) < until:
-                raise LmdmError(f"The session heard {until} samples of input by now; give the recorded input.wav.")
-            self._mode.hear(self._heard[self._heard_samples : until])
+        if (count := until - self._heard_samples) > 0:
+            self._mode.hear(self._heard.at(self._heard_samples, count))
             self._heard_samples = until
 
     def _model_turns(self) -> Iterator[Any]:
@@ -97,12 +99,14 @@ class Replay:
 class _LoggedMixer:
     """The mixer of a session, with its turns at the samples at which they took effect."""
 
-    def __init__(self, log: SessionLog, facts: Facts, dry: np.ndarray | None, *, feeds_back: bool) -> None:
+    def __init__(
+        self, log: SessionLog, facts: Facts, dry: Samples, *, send: Callable[[np.ndarray], None] | None
+    ) -> None:  # fmt: skip
         self._events, self._dry = EventQueue(), dry
         self._turns = deque(record for record in log.of("event") if BY_NAME[record["name"]].layer == "mix")
         self._mixer = Mixer(
             self._events, channels=facts.channels, sample_rate=facts.sample_rate, announce=lambda record: None,
-            values=log.header["mix_values"], send=(lambda samples: None) if feeds_back else None,
+            values=log.header["mix_values"], send=send,
         )  # fmt: skip
 
     def mixed(self, piece: np.ndarray, first: int) -> np.ndarray:
@@ -110,12 +114,27 @@ class _LoggedMixer:
         while self._turns and self._turns[0]["effect"] < first + len(piece):
             turn = self._turns.popleft()
             self._events.post(turn["name"], turn["value"], stamp=turn["effect"])
-        dry = np.zeros_like(piece)
-        if self._dry is not None:
-            there = self._dry[first : first + len(piece)]
-            dry[: len(there)] = there
-        self._mixer.process(piece, dry, first_sample=first)
+        self._mixer.process(piece, self._dry(first, len(piece)), first_sample=first)
         return piece
+
+
+def _heard_again(heard: np.ndarray | None, sound: LoopedSound | None, *, feeds_back: bool) -> HeardAgain:
+    if sound is not None:
+        return Repeated(sound, feeds_back=feeds_back)
+    return Recorded(heard)
+
+
+def _silent_after(dry: np.ndarray | None, channels: int) -> Samples:
+    """The recorded dry sound, and silence where it has ended or there was none."""
+
+    def at(first_sample: int, count: int) -> np.ndarray:
+        samples = np.zeros((count, channels), np.float32)
+        if dry is not None:
+            there = dry[first_sample : first_sample + count]
+            samples[: len(there)] = there
+        return samples
+
+    return at
 
 
 def _require_same(log: SessionLog, facts: Facts, mode: Mode) -> None:

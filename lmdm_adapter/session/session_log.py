@@ -36,11 +36,15 @@ def header_of(
     }  # fmt: skip
 
 
+def json_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """One record as a JSON object."""
+    cue = record.get("cue")
+    return {**record, "cue": cue.to_json()} if isinstance(cue, Cue) else dict(record)
+
+
 def line_of(record: Mapping[str, Any]) -> str:
     """One record as a line of JSON."""
-    cue = record.get("cue")
-    values = {**record, "cue": cue.to_json()} if isinstance(cue, Cue) else dict(record)
-    return json.dumps(values, allow_nan=False, separators=(",", ":"))
+    return json.dumps(json_of(record), allow_nan=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def delay_tab(listener: Listener, facts: Facts) -> None:
         blend = gr.Slider(0, 1, 0.5, step=0.01, label="Mix", min_width=200, info="0 is you alone, 1 the echo alone.")
         freeze = gr.Checkbox(False, label="Freeze", info="Repeat what is in the delay.", min_width=120)
     knobs = {"prompt": prompt, "feedback": feedback, "tightness": tightness, "mix": blend, "freeze": freeze,
-             **session_knobs(facts)}  # fmt: skip
+             **session_knobs(listener, facts)}  # fmt: skip
 
     def values(tempo_bpm: float | None, beat_count: float, *told: Any) -> dict[str, Any]:
         delay_seconds(beat_count, tempo_bpm)

@@ -27,7 +27,7 @@ def jam_tab(listener: Listener, facts: Facts) -> None:
                                info="How much of your sound is known when a block begins. A file is known ahead; of "
                                     "what you play live, only what is past.")  # fmt: skip
     knobs = {"prompt": prompt, "accompaniment_gain": listening, "mix": blend, "freeze": freeze,
-             "visibility_seconds": visibility, **session_knobs(facts)}  # fmt: skip
+             "visibility_seconds": visibility, **session_knobs(listener, facts)}  # fmt: skip
 
     def values(*told: Any) -> dict[str, Any]:
         return dict(zip(knobs, told, strict=True))

@@ -76,9 +76,13 @@ def line_buttons(
     hello, file = gr.JSON(visible=False), gr.File(visible=False)
     where = [source.kind, source.style, source.file]
     for button, asked in ((start, mode), (check, "echo")):
-        issued = button.click(_issue(listener, asked, source, values), [*where, *inputs],
-                              [hello, file, listener.player], queue=False, **QUIET)  # fmt: skip
-        issued.then(None, [hello, file], None, js=START, **QUIET)
+        issue = _issue(listener, asked, source, values)
+
+        def wire(follow: Any, issue: Any = issue) -> None:
+            issued = follow(issue, [*where, *inputs], [hello, file, listener.player], queue=False, **QUIET)
+            issued.then(None, [hello, file], None, js=START, **QUIET)
+
+        listener.news.before(button.click, wire)
     stop.click(None, None, None, js=STOP, **QUIET)
     measure.click(None, None, None, js="() => { window.lmdm.calibrate(); }", **QUIET)
 

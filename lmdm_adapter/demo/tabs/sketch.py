@@ -14,9 +14,10 @@ from lmdm_adapter.demo.listener import Listener
 from lmdm_adapter.demo.tabs.live_input import line_buttons, source_chooser
 from lmdm_adapter.demo.tabs.session_knobs import session_knobs
 from lmdm_adapter.demo.voice import Wish
-from lmdm_adapter.demo.wording import CURVES, POINTS, checked_curves
+from lmdm_adapter.demo.wording import BEATS_PER_BAR, CURVES, POINTS, checked_curves
 from lmdm_adapter.errors import LmdmError
 
+_COUNTS = f"const POINTS = {POINTS}, BEATS_PER_BAR = {BEATS_PER_BAR};\n"
 FLAT: dict[str, list[float]] = {name: [] for name in CURVES}
 
 
@@ -25,7 +26,7 @@ def sketch_tab(listener: Listener, facts: Facts) -> None:
     gr.Markdown("Draw how loud, how bright and how high the music shall be over the coming bars; it repeats. A curve "
                 "that was not drawn is free.")  # fmt: skip
     curves = gr.HTML(FLAT, html_template=asset("sketch.html"), css_template=asset("sketch.css"),
-                     js_on_load=f"const POINTS = {POINTS};\n" + asset("sketch.js"), server_functions=[hum],
+                     js_on_load=_COUNTS + asset("sketch.js"), server_functions=[hum],
                      elem_id="sketch")  # fmt: skip
     with gr.Row():
         prompt = gr.Textbox("124 BPM house in A minor", label="Prompt", min_width=200, scale=2)
@@ -36,7 +37,7 @@ def sketch_tab(listener: Listener, facts: Facts) -> None:
     with gr.Row():
         start = gr.Button("Play", variant="primary", elem_id="sketch-start")
         stop = gr.Button("Stop", elem_id="sketch-stop")
-    knobs = {"prompt": prompt, "tightness": tightness, **session_knobs(facts)}
+    knobs = {"prompt": prompt, "tightness": tightness, **session_knobs(listener, facts)}
 
     def wish(drawn: Any, bars: float, tempo: float | None, *told: Any) -> Wish:
         sketch = checked_curves(drawn, bars=bars, tempo_bpm=tempo)

@@ -30,12 +30,20 @@ class Target:
 
     `x` is the whole window where an inpainting model outpaints.
     `fused` commits pending blocks inside the first denoise step, which saves a pass and changes nothing.
+    With `guided_controls` the null branch of guidance goes without the frame controls.
     """
 
     x: Tensor
     controls: Tensor | None = None
     context_noise: Callable[[float, tuple[int, ...]], Tensor] | None = None
     fused: bool = True
+    guided_controls: bool = False
+
+    def controls_of(self, told: Told) -> Tensor | None:
+        """Frame controls of all branches, `(g b) e n`: controls that are not there are zeros."""
+        if self.controls is None or told.branches == 1 or not self.guided_controls:
+            return _branched(self.controls, told)
+        return torch.cat([self.controls, torch.zeros_like(self.controls)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +93,7 @@ def _first_velocity(
     velocity, new = denoise_committing(
         dit, _branched(target.x, told), _levels(target.x, 1.0, told), blocks=state.blocks, pending=state.pending,
         prefix_distance=spec.prefix_distance, context_blocks=spec.context_blocks, prompt=told.prompt,
-        global_cond=told.global_cond, controls=_branched(target.controls, told),
+        global_cond=told.global_cond, controls=target.controls_of(told),
     )  # fmt: skip
     return velocity.float(), windowed(state, state.blocks + new, context_blocks=spec.context_blocks)
 
@@ -143,7 +151,7 @@ def _latents_only(state: StreamState, spec: BlockSpec) -> StreamState:
 
 def _against(dit: DiT, window: Window, told: Told, target: Target, spec: BlockSpec) -> Velocity:
     """Denoise steps against a window that is ready."""
-    controls = _branched(target.controls, told)
+    controls = target.controls_of(told)
 
     def velocity(x: Tensor, t: float) -> Tensor:
         return denoise(

@@ -82,7 +82,8 @@ def rolled_block(
         """Fixed per block for Euler, whose steps follow one path; fresh for every step of ping-pong."""
         return rows(0 if sampling.sampler == "euler" else levels.index(t), "context", context_shape)
 
-    block = opened(dit, state, told, Target(x, controls, context_noise, fused), spec=spec)
+    target = Target(x, controls, context_noise, fused, guided_controls=sampling.guided_controls)
+    block = opened(dit, state, told, target, spec=spec)
     done = sampled(
         block.velocity, x, sampling=sampling, objective=dit.config.objective,
         fresh_noise=lambda step: rows(step, "denoise", shape), exit_step=exit_step,

@@ -63,11 +63,16 @@ class BlockSpec:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How one block is denoised: number of denoise steps, sampler, guidance scale (1 = no null branch)."""
+    """How one block is denoised: number of denoise steps, sampler, guidance scale (1 = no null branch).
+
+    With `guided_controls` the null branch also goes without the block's own frame controls, so that guidance leads
+    towards sketch and accompaniment as towards the prompt (StemGen, arXiv 2312.08723, guides by several sources).
+    """
 
     steps: int = 8
     sampler: Sampler = "pingpong"
     guidance: float = 1.0
+    guided_controls: bool = False
 
     def __post_init__(self) -> None:
         require_choice("sampler", self.sampler, Sampler)

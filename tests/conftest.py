@@ -15,7 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores; each with threads of its own would only make them wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# The library numba (librosa's) crashes processes that fill one folder of compiled functions together (numba issue 10128).
+# numba (librosa's) crashes processes that fill one folder of compiled functions together (numba issue 10128).
 _COMPILED = tempfile.TemporaryDirectory(prefix="lmdm-numba-", ignore_cleanup_errors=True)
 
 

@@ -23,9 +23,13 @@ FLAGS = (
 )  # fmt: skip
 LEAD_SECONDS = 2.0
 """Much, since a machine that runs tests is busy; what is measured is the transport."""
+CHIRPS_SECONDS, CHIRP_RATE = 0.5, 48000
 TAP = """() => {
   window.tapped = []; window.taps = 0;
-  window.lmdmTap = ({ first, samples }) => { window.taps += 1; window.tapped.push([first, Array.from(samples)]); };
+  window.lmdmTap = ({ first, at, samples }) => {
+    window.taps += 1;
+    window.tapped.push([first, Array.from(samples), at]);
+  };
 }"""
 
 
@@ -112,11 +116,26 @@ def tapped(page: Any, channels: int) -> tuple[int, np.ndarray]:
     """The number of the first sample that was played, and all that were: `s ch`, without holes."""
     pieces = page.evaluate("window.tapped")
     first = position = pieces[0][0]
-    for start, samples in pieces:
+    for start, samples, _ in pieces:
         assert start == position, "the numbers of what was played have no hole"
         position += len(samples) // channels
-    samples = np.concatenate([np.array(samples, np.float32) for _, samples in pieces])
+    samples = np.concatenate([np.array(samples, np.float32) for _, samples, _ in pieces])
     return first, samples.reshape(-1, channels)
+
+
+def choose(page: Any, tab: str) -> None:
+    """Show the tab of that name."""
+    page.get_by_role("tab", name=tab, exact=True).first.click()
+
+
+def chirps(seconds: float) -> np.ndarray:
+    """A short rising tone every half second, for a microphone: `s` at `CHIRP_RATE`."""
+    time = np.arange(int(0.02 * CHIRP_RATE)) / CHIRP_RATE
+    chirp = 0.8 * np.sin(2 * np.pi * (500 + 60_000 * time) * time) * np.hanning(len(time))
+    sound = np.zeros(int(seconds * CHIRP_RATE))
+    for start in np.arange(0, seconds, CHIRPS_SECONDS):
+        sound[int(start * CHIRP_RATE) : int(start * CHIRP_RATE) + len(chirp)] = chirp
+    return sound
 
 
 def fake_microphone(path: Path, samples: np.ndarray, rate: int) -> str:

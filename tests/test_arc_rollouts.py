@@ -10,7 +10,8 @@ from lmdm_adapter.training import arc_objective
 from lmdm_adapter.training.arc_objective import STUDENT, ArcConfig
 from lmdm_adapter.training.prompts import conditioning_of
 from tests.models import SPEC
-from tests.test_arc_forcing import BLOCKS, CLIP, PROMPTS, ROWS, SAMPLING, losses, objective
+from tests.test_arc_forcing import BLOCKS, CLIP, PROMPTS, SAMPLING, losses, objective
+from tests.test_arc_gradient import ROWS
 from tests.toy import conditioning
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -14,8 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.demo_browser import LEAD_SECONDS, browser, fake_microphone, playwright_of, ready, served, shown, tapped
-from tests.demo_voices import BLOCK_SAMPLES, CHANNELS, RATE, ToneVoice, Voices, tone
+from tests.demo_browser import LEAD_SECONDS, browser, choose, playwright_of, ready, served, shown, tapped
+from tests.demo_voices import BLOCK_SAMPLES, CHANNELS, RATE, Voices, tone
 
 pytestmark = pytest.mark.browser
 
@@ -181,10 +180,6 @@ def test_a_telephone_shows_every_tab_without_scrolling_sideways(chromium, demo, 
     context.close()
 
 
-def choose(page, tab):
-    page.get_by_role("tab", name=tab, exact=True).first.click()
-
-
 def test_the_pad_and_the_player_work_from_the_keyboard(page, voices):
     play(page, 0.5)
     page.focus("#pad .pad")
@@ -261,57 +256,6 @@ def test_a_backing_track_plays_into_the_line(page, voices):
     assert not voices.made[-1].heard, "the server plays it to the session itself"
     page.click("#jam-stop")
     assert voices.made[-1].closed.wait(1.0)
-
-
-class EarVoice(ToneVoice):
-    """Writes down all that it hears."""
-
-    def __init__(self, wish):
-        super().__init__(wish)
-        self.pieces, self.guard = [], threading.Lock()
-
-    def hear(self, samples, *, first_sample):
-        with self.guard:
-            self.pieces.append((first_sample, samples))
-
-
-CHIRPS_SECONDS, CHIRP_RATE = 0.5, 48000
-
-
-def chirps(seconds):
-    """A short rising tone every half second."""
-    time_ = np.arange(int(0.02 * CHIRP_RATE)) / CHIRP_RATE
-    chirp = 0.8 * np.sin(2 * np.pi * (500 + 60_000 * time_) * time_) * np.hanning(len(time_))
-    sound = np.zeros(int(seconds * CHIRP_RATE))
-    for start in np.arange(0, seconds, CHIRPS_SECONDS):
-        sound[int(start * CHIRP_RATE) : int(start * CHIRP_RATE) + len(chirp)] = chirp
-    return sound
-
-
-def test_a_chirp_into_the_microphone_arrives_with_one_offset(playwright, tmp_path):
-    voices = Voices(EarVoice)
-    flag = fake_microphone(tmp_path / "chirps.wav", chirps(10), CHIRP_RATE)
-    with served(voices, max_sessions=1) as demo, browser(playwright, flag) as chromium:
-        page = ready(chromium.new_page(), demo.url)
-        choose(page, "Jam")
-        page.click("#jam-start")
-        page.wait_for_function("window.taps > 0", timeout=20_000)
-        page.wait_for_timeout(6000)
-        assert shown(page, "lost") == "0"
-        page.close()
-        assert voices.made[-1].closed.wait(1.0)
-    voice = voices.made[-1]
-    rate, places = voice.wish.source[0], [first for first, _ in voice.pieces]
-    begin = places[0]
-    assert 0 <= begin < rate, "counted from what the page played first"
-    assert places == list(range(begin, begin + 1024 * len(places), 1024)), "every packet came, in order"
-    heard = np.concatenate([samples[:, 0] for _, samples in voice.pieces])
-    period = round(CHIRPS_SECONDS * rate)
-    offsets = [
-        int(np.argmax(np.abs(part))) for part in np.split(heard[: len(heard) // period * period], len(heard) // period)
-    ]
-    offsets = offsets[2:]
-    assert len(offsets) >= 6 and max(offsets) - min(offsets) <= 2, offsets
 
 
 def test_the_command_plays_the_bundled_model(chromium):

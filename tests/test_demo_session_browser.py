@@ -22,7 +22,7 @@ from lmdm_adapter.session.maker import facts_of
 from lmdm_adapter.session.plan import SessionPlan
 from lmdm_adapter.sound_file import read_audio
 from lmdm_adapter.spec import BlockSpec
-from tests.demo_browser import browser, fake_microphone, playwright_of, ready, served, shown, tapped
+from tests.demo_browser import browser, choose, fake_microphone, playwright_of, ready, served, shown, tapped
 from tests.mode_models import CONFIG, RATE, listening_live, performed
 
 pytestmark = pytest.mark.browser
@@ -86,10 +86,6 @@ def page(chromium, demo, monkeypatch):
     yield ready(page, demo.url)
     page.close()
     assert demo.ended_within(1.0)
-
-
-def choose(page, tab):
-    page.get_by_role("tab", name=tab, exact=True).first.click()
 
 
 def set_number(page, label, value):

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from lmdm_adapter.demo.making import Ended, Lead, Made, Making, Notice, Opened
+from lmdm_adapter.demo.making import Ended, Lead, Made, Making, Notice, Opened, nap_seconds
 from lmdm_adapter.demo.seats import Seats
 from lmdm_adapter.demo.tokens import LIFE_SECONDS, Tokens
 from lmdm_adapter.demo.visits import Visits, Waiting
@@ -242,8 +242,8 @@ def test_a_voice_that_fails_ends_with_a_sentence_and_frees_the_seat(kind, why):
 
 def test_a_page_that_stalls_costs_no_more_than_the_lead_and_a_silent_one_ends():
     async def run():
-        making = Making(lambda: ToneVoice(Wish()), lead_seconds=0.2, idle_seconds=0.3)
         began, seen = time.monotonic(), []
+        making = Making(lambda: ToneVoice(Wish()), lead_seconds=0.2, idle_seconds=0.3)
         while not seen or not isinstance(seen[-1], Ended):
             seen.append(await asyncio.wait_for(making.next_event(), SOON))
         assert 0.3 <= time.monotonic() - began < 1.5
@@ -251,6 +251,12 @@ def test_a_page_that_stalls_costs_no_more_than_the_lead_and_a_silent_one_ends():
         assert "did not answer" in seen[-1].why
 
     asyncio.run(run())
+
+
+def test_nobody_sleeps_longer_than_until_there_is_room():
+    assert nap_seconds(0.0075) == 0.0075
+    assert nap_seconds(3.0) == 0.02, "the page may tell of more room at any time"
+    assert 0.0 < nap_seconds(0.0) <= 0.005, "no spinning, and no time lost"
 
 
 def test_sentences_reach_the_listener_and_turns_without_music_go_nowhere():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lmdm_adapter.audio import Audio
+from lmdm_adapter.cli.evaluation_screen import show_report
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.evaluation import frechet, report_plan, ruler
 from lmdm_adapter.evaluation.page import DRIFTING, report_page
@@ -127,8 +128,8 @@ def test_the_page_is_readable_in_the_dark_and_on_a_telephone(text):
     assert not re.search(r'<svg[^>]* (width|height)="', text)
 
 
-def test_recordings_can_be_the_reference(made, monkeypatch):
-    """The same songs as recordings, one by one: the distance is that from them."""
+def test_recordings_can_be_the_reference(made, monkeypatch, capsys):
+    """The same songs as recordings, one by one: the distance is that from them. What is not measured says why."""
     monkeypatch.setattr(report_plan, "LEAST_STREAMS", 2)
     monkeypatch.setattr(frechet, "LEAST_WINDOWS", 50)
     monkeypatch.setattr(ruler, "TRAINING_SONGS", 8)
@@ -140,7 +141,9 @@ def test_recordings_can_be_the_reference(made, monkeypatch):
     assert report.reference == "noise" and report.baseline is None and report.steeper == {}
     assert report.songs.frechet is None and report.songs.kernel.windows == (18, 27)
     page = report_page(report)
-    assert "under 1000 windows" in page and "Baseline" not in page
+    monkeypatch.setenv("COLUMNS", "240")
+    show_report(report)
+    assert "under 1000 windows" in page and "under 1000 windows" in capsys.readouterr().out and "Baseline" not in page
     assert report.songs.kernel.value > 10.0 * made[0].songs.kernel.value
 
 

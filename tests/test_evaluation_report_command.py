@@ -136,6 +136,19 @@ def test_a_bad_file_is_left_out_of_a_reference_and_named(tmp_path):
     assert len(references.Recordings(found.files, RATE)[0].samples[0]) == 12 * RATE
 
 
+def test_silence_is_no_reference(tmp_path):
+    """Nor is a recording whose first two minutes, which are all that is heard of it, are silent."""
+    for name, second in (("one", 0), ("two", 119), ("late", 121), ("never", None)):
+        samples = np.zeros(125 * 1000)
+        if second is not None:
+            samples[second * 1000] = 0.5
+        soundfile.write(str(tmp_path / f"{name}.wav"), samples, 1000)
+    found = references.recordings(tmp_path)
+    assert [path.name for path in found.files] == ["one.wav", "two.wav"]
+    assert [(one.file, "silent" in one.reason) for one in found.skipped] == [("late.wav", True), ("never.wav", True)]
+    assert references.Recordings(found.files, 1000)[0].seconds == 120.0
+
+
 def test_a_missing_package_is_named_with_its_cure(tmp_path, monkeypatch):
     live = save_live(tmp_path / "model")
     monkeypatch.setitem(sys.modules, "mir_eval", None)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from lmdm_adapter import Gains, LmdmError, Sampling
 from lmdm_adapter.controls.frames import UNITY, packed_controls
@@ -206,6 +208,28 @@ def test_a_state_with_controls_of_another_width_is_refused(live: LiveModel) -> N
     _, state = played(live, live.start(), range(2))
     with pytest.raises(LmdmError, match="frame controls of shape"):
         controlled_live((("sketch_loudness", 2),)).step(state, "house")
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("fused", [True, False])
+def test_guided_controls_lead_away_from_the_block_without_them(live: LiveModel, regime: str, fused: bool) -> None:
+    """One Euler step: `null + g (conditional - null)`, the null branch without the block's own controls."""
+    spec, told = replace(SPEC, regime=regime), Told.of(live.engine, conditioning(1), guidance=3.0)
+    given = [packed_controls(curves(block), DECLARED, rows=1, frames=spec.block_frames) for block in range(2)]
+
+    plain = Sampling(steps=1, sampler="euler", guidance=3.0)
+    _, state = next_block(
+        live.engine, begin(None, seeds=(0,), spec=spec), told, spec=spec, sampling=plain, controls=given[0]
+    )
+
+    def last(controls: Tensor | None, **settings: Any) -> Tensor:
+        sampling = replace(plain, **settings)
+        return next_block(live.engine, state, told, spec=spec, sampling=sampling, controls=controls, fused=fused)[0]
+
+    led, kept, without = last(given[1], guided_controls=True), last(given[1]), last(None)
+    null_with, null_without = (last(controls, guidance=0.0) for controls in (given[1], None))
+    assert not torch.allclose(led, kept, atol=1e-3) and not torch.allclose(led, without, atol=1e-3)
+    torch.testing.assert_close(led - kept, (1.0 - 3.0) * (null_without - null_with), atol=1e-5, rtol=1e-4)
 
 
 def test_guidance_gives_both_branches_the_same_controls(live: LiveModel) -> None:

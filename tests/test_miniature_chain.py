@@ -12,72 +12,15 @@ import torch
 
 import lmdm_adapter as lmdm
 from lmdm_adapter.checkpoint import MODEL_NAME, read_tensors
-from lmdm_adapter.codec import Codec
-from lmdm_adapter.controls.declared import accompaniment_controls
-from lmdm_adapter.controls.sketch import SketchConfig
 from lmdm_adapter.network import transformer
-from lmdm_adapter.network.oobleck import OobleckConfig
 from lmdm_adapter.recipes import arc_forcing, base, codec, finetune
-from lmdm_adapter.recipes.arc_forcing import ArcForcingRecipe
-from lmdm_adapter.recipes.base import BaseRecipe
-from lmdm_adapter.recipes.codec import CodecRecipe
-from lmdm_adapter.recipes.finetune import FinetuneRecipe
 from lmdm_adapter.training import song_clips
-from lmdm_adapter.training.arc_objective import ArcConfig
 from lmdm_adapter.training.clips import LatentCrops
 from lmdm_adapter.training.codec_files import load_codec
-from lmdm_adapter.training.control_source import ControlSource
-from lmdm_adapter.training.data import SongData
 from lmdm_adapter.training.journal import read_log
-from lmdm_adapter.training.latent_judge import LatentJudgeConfig
-from lmdm_adapter.training.loop import LoopConfig
 from lmdm_adapter.training.lora import LoraConfig
-from lmdm_adapter.training.model_config import DiTShape
 from lmdm_adapter.training.song_clips import encode_songs
-
-RATE = 8000
-SPEC = lmdm.BlockSpec(block_frames=4, context_blocks=3)
-
-
-def loop(steps: int, rate: float = 2e-3) -> LoopConfig:
-    return LoopConfig(
-        steps=steps, learning_rate=rate, warmup_steps=2, average_decay=0.9, log_every_steps=1,
-        validate_every_steps=steps, sample_every_steps=steps, cpu=True,
-    )  # fmt: skip
-
-
-def codec_recipe(folder: Path) -> CodecRecipe:
-    shape = OobleckConfig(audio_channels=1, channels=4, c_mults=(2, 4), strides=(8, 8), latent_channels=4)
-    return CodecRecipe(
-        output=str(folder / "codec"), songs=str(folder / "songs"), sample_rate=RATE, train_songs=2, held_out_songs=1,
-        song_seconds=2.0, batch_size=2, crop_frames=32, measured_seconds=1.0, network=shape, loop=loop(4),
-    )  # fmt: skip
-
-
-def base_recipe(folder: Path) -> BaseRecipe:
-    data = SongData(str(folder / "latents"), str(folder / "songs"), 3, 1, 2.0)
-    return BaseRecipe(
-        output=str(folder / "base"), codec=str(folder / "codec"), data=data, window_frames=16, batch_size=4,
-        network=DiTShape(embed_dim=64, depth=2, num_heads=2, cond_dim=16, word_buckets=64),
-        example_sampling=lmdm.Sampling(steps=2, sampler="euler"), loop=loop(16),
-    )  # fmt: skip
-
-
-def finetune_recipe(folder: Path) -> FinetuneRecipe:
-    return FinetuneRecipe(
-        output=str(folder / "live"), base=str(folder / "base" / "model"), data=base_recipe(folder).data,
-        spec=SPEC, blocks=6, batch_size=2, sampling=lmdm.Sampling(steps=2, sampler="euler"), example_seconds=0.5,
-        loop=loop(4),
-    )  # fmt: skip
-
-
-def arc_recipe(folder: Path) -> ArcForcingRecipe:
-    return ArcForcingRecipe(
-        output=str(folder / "post"), student=str(folder / "live" / "model"), base=str(folder / "base" / "model"),
-        data=base_recipe(folder).data, batch_size=2, example_seconds=0.5,
-        arc=ArcConfig(sampling=lmdm.Sampling(steps=2), rollout_blocks=3, cold=0.5, judge_first_steps=1),
-        judge=LatentJudgeConfig(channels=(8, 8), strides=(1, 2)), loop=loop(4),
-    )  # fmt: skip
+from tests.miniature import RATE, SPEC, arc_recipe, base_recipe, codec_recipe, finetune_recipe, loop, played
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +32,6 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert finetune.run(finetune_recipe(folder)).finished
     assert arc_forcing.run(arc_recipe(folder)).finished
     return folder
-
-
-def played(live: lmdm.LiveModel, seconds: float) -> np.ndarray:
-    """The first seconds of a stream, `(channels, samples)`."""
-    pieces = live.stream("124 BPM, A minor, house", seconds, seed=3, sampling=lmdm.Sampling(steps=2))
-    return np.concatenate([piece.samples for piece in pieces], axis=1)
 
 
 def test_the_trained_model_streams(chain: Path) -> None:
@@ -281,60 +218,3 @@ def test_resumed_equals_uninterrupted(chain: Path, tmp_path: Path, run: object, 
     assert run(parts).finished  # type: ignore[operator]
     first, second = (read_tensors(Path(c.output) / "model" / MODEL_NAME) for c in (whole, parts))
     assert all(torch.equal(first[name], second[name]) for name in first)
-
-
-def test_fine_tuning_adds_frame_controls_and_trains_them(chain: Path, tmp_path: Path) -> None:
-    """A base gets an accompaniment and a feature of its own; both learn, and the saved model has them."""
-    data = SongData(str(tmp_path / "latents"), None, 3, 2, 2.0, stems=("bass", "drums"))
-    size = (("sketch_loudness", 1),)
-
-    def maker(codec_: Codec, sketch: object) -> ControlSource:
-        frame = codec_.frame_samples
-        return ControlSource(size, lambda audio: {"sketch_loudness": np.abs(audio.samples[:, ::frame])})
-
-    recipe = replace(
-        finetune_recipe(chain), output=str(tmp_path / "run"), data=data, controls=("accompaniment", "sketch")
-    )
-    assert finetune.run(recipe, sources={"sketch": maker}).finished
-    live = lmdm.load(tmp_path / "run" / "model")
-    assert live.section.frame_controls[2:] == (*accompaniment_controls(4), *size)
-    columns = live.network.dit.to_input_add_embed.weight[:, 5:]
-    assert (columns.abs().amax(dim=0) > 0).all(), "every new column learned"
-    again = replace(recipe, output=str(tmp_path / "again"), base=str(tmp_path / "run" / "model"))
-    assert finetune.run(again, sources={"sketch": maker}, stop_after=1).step == 1
-    post = replace(
-        arc_recipe(chain), output=str(tmp_path / "post"), student=again.base, data=data, loop=loop(3),
-        arc=ArcConfig(sampling=lmdm.Sampling(steps=2), rollout_blocks=3, contrastive_controls=1.0, reconstruction=0.1),
-    )  # fmt: skip
-    assert arc_forcing.run(post, sources={"sketch": maker}).finished
-    trained = lmdm.load(tmp_path / "post" / "model")
-    moved = trained.network.dit.to_input_add_embed.weight[:, 5:] - columns
-    assert trained.section.frame_controls == live.section.frame_controls and (moved.abs().amax(dim=0) > 0).all()
-    with pytest.raises(lmdm.LmdmError, match="None of .* has the frame control 'accompaniment_mask'"):
-        finetune.run(replace(recipe, data=base_recipe(chain).data, controls=("accompaniment",)))
-    with pytest.raises(lmdm.LmdmError, match="no frame control 'sketch'"):
-        finetune.run(recipe, sources={})
-    silent = replace(data, folder=str(tmp_path / "silent"), held_out_songs=1)  # the first begins without either
-    with pytest.raises(lmdm.LmdmError, match="bass, drums sound in none"):
-        finetune.run(replace(recipe, data=silent, controls=("accompaniment",)))
-
-
-def test_fine_tuning_on_sketches_and_accompaniment_keeps_the_settings_that_play_needs(
-    chain: Path, tmp_path: Path
-) -> None:
-    data = SongData(str(tmp_path / "latents"), None, 3, 2, 2.0, stems=("bass", "drums"))
-    sketch = replace(SketchConfig.of_frames(64, RATE), top_k=2)
-    recipe = replace(
-        finetune_recipe(chain), output=str(tmp_path / "run"), data=data, controls=("sketch", "accompaniment"),
-        sketch=sketch, loop=loop(2),
-    )  # fmt: skip
-    assert finetune.run(recipe).finished
-    live = lmdm.load(tmp_path / "run" / "model")
-    assert live.section.sketch == sketch and "sketch_melody" in dict(live.section.frame_controls)
-    columns = live.network.dit.to_input_add_embed.weight[:, 5:]
-    learned = columns.abs().amax(dim=0) > 0
-    assert learned[:11].all() and learned[-2:].all(), "all but the notes that are never played"
-    again = replace(recipe, output=str(tmp_path / "again"), base=str(tmp_path / "run" / "model"), sketch=None)
-    assert finetune.run(again, stop_after=1).step == 1, "its own settings come first, so the features fit"
-    with pytest.raises(lmdm.LmdmError, match="other stems or features"):
-        finetune.run(replace(recipe, output=str(tmp_path / "other"), sketch=replace(sketch, top_k=3)))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lmdm_adapter.recipes import codec
+from lmdm_adapter.training.command import recipe_command
 from lmdm_adapter.training.loop import Trained
 from tests.cli import lmdm, sentence
 from tests.trained_together import fit
@@ -31,6 +32,17 @@ def test_a_stopped_run_ends_as_an_interrupted_program_does(
     monkeypatch.setattr(codec, "run", run)
     result = lmdm("train", "codec", "--config", config)
     assert result.exit_code == code and result.stderr.startswith(told) and bool(result.stderr) == bool(told)
+
+
+@pytest.mark.parametrize(("finished", "is_main"), [(True, True), (False, True), (False, False)])
+def test_a_recipe_run_as_a_module_says_that_it_was_stopped(
+    config: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, finished: bool, is_main: bool
+) -> None:
+    """Its status is 0 either way, as launchers want it; of several processes one says so."""
+    monkeypatch.setattr("sys.argv", ["codec", "--config", str(config)])
+    with caplog.at_level("INFO"):
+        recipe_command(codec.CodecRecipe, lambda _config: Trained(3, finished, {}, is_main=is_main))
+    assert ("Stopped at step 3: the same command goes on" in caplog.text) == (is_main and not finished)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import get_type_hints
@@ -79,12 +80,33 @@ def test_shipped_block_settings() -> None:
     assert sizes == {
         "tiny-finetune": (12, 16), "tiny-finetune-encoder-decoder": (12, 16), "tiny-finetune-guided": (12, 16),
         "tiny-finetune-jam": (12, 16), "tiny-finetune-sketch": (12, 16), "tiny-finetune-both": (12, 16),
-        "tiny-finetune-controls": (12, 16),
+        "tiny-finetune-controls": (12, 16), "tiny-compare-finetune-copied": (12, 16),
+        "tiny-compare-finetune-random": (12, 16), "tiny-compare-finetune-encoder-decoder": (12, 16),
         "finetune-48x4": (48, 4), "finetune-10x23": (10, 23), "finetune-small-48x4": (48, 4),
         "finetune-small-lora-48x4": (48, 4), "my-music-finetune": (12, 16), "my-music-finetune-guided": (12, 16),
     }  # fmt: skip
     regimes = {name for name, spec in specs.items() if spec.regime == "encoder-decoder"}
-    assert regimes == {"tiny-finetune-encoder-decoder"}
+    assert regimes == {"tiny-finetune-encoder-decoder", "tiny-compare-finetune-encoder-decoder"}
+
+
+def test_comparisons_are_alike_but_for_what_they_compare(root: Path) -> None:
+    """200 steps of tiny-finetune.json from tiny-base, averaged by 0.98, as the results say; 11 windows a step."""
+    copied, drawn, windows = (
+        read_config(FinetuneRecipe, FOLDER / f"tiny-compare-finetune-{name}.json")
+        for name in ("copied", "random", "encoder-decoder")
+    )
+    assert (copied.context_projection, drawn.context_projection) == ("copied", "random")
+    assert replace(drawn, context_projection="copied", output=copied.output) == copied
+    alike = {"output": copied.output, "spec": copied.spec, "batch_size": copied.batch_size}
+    assert windows.batch_size == 11 and replace(windows, **alike) == copied
+    long = read_config(FinetuneRecipe, FOLDER / "tiny-finetune.json")
+    loop = replace(
+        copied.loop, **{name: getattr(long.loop, name) for name in ("steps", "average_decay", "validate_every_steps")}
+    )
+    assert replace(copied, base=long.base, output=long.output, loop=loop) == long
+    assert (copied.base, copied.loop.steps, copied.loop.average_decay) == ("tiny-base", 200, 0.98)
+    page = (root / "docs" / "results" / "post-training.md").read_text(encoding="utf-8")
+    assert all(f"tiny-compare-finetune-{name}.json" in page for name in ("copied", "random", "encoder-decoder"))
 
 
 def test_controls_are_trained_on_the_bundled_model_where_the_data_has_them() -> None:

@@ -16,8 +16,8 @@ from lmdm_adapter.training.codec_files import load_codec
 from lmdm_adapter.training.configs import write_json
 from lmdm_adapter.training.journal import read_log
 from lmdm_adapter.training.run_facts import facts_of
+from tests.miniature import codec_recipe
 from tests.processes import LONGEST_SECONDS, finish, launch, start
-from tests.test_miniature_chain import codec_recipe
 from tests.trained_together import CONFIG, fit, points
 
 PROCESSES = (0, 1)
@@ -60,7 +60,7 @@ def test_the_log_is_that_of_one_process(folder: Path, tmp_path: Path) -> None:
     together, alone = read_log(folder / "line"), read_log(tmp_path)
     assert [record["step"] for record in together] == [record["step"] for record in alone] == [2, 4, 6]
     for one, other in zip(together, alone, strict=True):
-        assert set(one) == {"step", "seconds_per_step", "loss", "size", "rare", "gradient_norm"}
+        assert set(one) == {"step", "seconds_per_step", "peak_memory_mib", "loss", "size", "rare", "gradient_norm"}
         for term in ("loss", "size", "rare", "gradient_norm"):
             assert one[term] == pytest.approx(other[term], abs=2e-6), term
         newest = points(2 * one["step"] - 1)[0]
@@ -92,9 +92,7 @@ def test_sharded_weights_train_and_resume_like_whole_ones(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_recipe_under_accelerate_launch_equals_one_process_that_accumulates(
-    tmp_path: Path, one_thread: None
-) -> None:
+def test_a_recipe_under_accelerate_launch_equals_one_process_that_accumulates(tmp_path: Path, one_thread: None) -> None:
     """One process renders the songs, prints and writes; the weights are as if it had trained on all batches."""
     alone = replace(codec_recipe(tmp_path / "alone"), loop=replace(codec_recipe(tmp_path).loop, accumulate=2))
     assert codec.run(alone).finished

@@ -15,6 +15,7 @@ from lmdm_adapter.cli import (
     bench,
     bench_arc_memory,
     bench_finetune,
+    bench_training,
     convert,
     delay,
     demo,
@@ -54,6 +55,7 @@ app.command("inspect")(inspect.inspect)
 app.command("bench")(bench.bench)
 app.command("bench-finetune")(bench_finetune.bench_finetune)
 app.command("bench-arc-memory")(bench_arc_memory.bench_arc_memory)
+app.command("bench-training")(bench_training.bench_training)
 app.command("doctor")(doctor.doctor)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")

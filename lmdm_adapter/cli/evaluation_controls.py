@@ -44,6 +44,13 @@ BaselineOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--baseline", help="A second model in the same places, such as this one before ARC-Forcing."),
 ]
+GuidedControlsOption = Annotated[
+    Optional[bool],  # noqa: UP045
+    typer.Option(
+        "--guided-controls/--no-guided-controls",
+        help="Guidance leads towards the control as well as the prompt; by default the model's own.",
+    ),
+]
 
 
 class Prompt(str, Enum):
@@ -61,7 +68,8 @@ def jam(
         str, typer.Option("--visibility", metavar="SECONDS", help='How much of the others is known: "2, 0, -1".')
     ] = "2 1 0 -1 -2",
     stem: Annotated[
-        str, typer.Option("--stem", help='What the model plays: "bass", "chords", "bass+chords".')
+        str,
+        typer.Option("--stem", help='What the model plays, "bass+chords", and hears if not all others: "bass<drums".'),
     ] = "bass",
     prompt: Annotated[
         Prompt, typer.Option("--prompt", help="'part' names style and sound, 'full' tempo and key too.")
@@ -71,6 +79,7 @@ def jam(
     steps: StepsOption = None,
     guidance: GuidanceOption = None,
     sampler: SamplerOption = None,
+    guided_controls: GuidedControlsOption = None,
     seed: SeedOption = 0,
     json: JsonOption = None,
     html: HtmlOption = None,
@@ -93,7 +102,7 @@ def jam(
         songs=songs, seconds=seconds, visibility_seconds=numbers(visibility, "--visibility"), stem=stem,
         prompt=prompt.value, warm_up_seconds=warm_up_seconds, seed=seed,
     )  # fmt: skip
-    request = _request(model, baseline, steps, guidance, sampler, json, html, device, dtype, threads)
+    request = _request(model, baseline, steps, guidance, sampler, guided_controls, json, html, device, dtype, threads)
     _measure(request, lambda one, other, stage: evaluate_jam(one, plan, other=other, progress=stage))
 
 
@@ -108,6 +117,7 @@ def sketch(
     steps: StepsOption = None,
     guidance: GuidanceOption = None,
     sampler: SamplerOption = None,
+    guided_controls: GuidedControlsOption = None,
     seed: SeedOption = 0,
     json: JsonOption = None,
     html: HtmlOption = None,
@@ -126,7 +136,7 @@ def sketch(
     from lmdm_adapter.evaluation.sketch_following import SketchPlan, evaluate_sketch
 
     plan = SketchPlan(songs=songs, seconds=seconds, tightness=numbers(tightness, "--tightness"), seed=seed)
-    request = _request(model, baseline, steps, guidance, sampler, json, html, device, dtype, threads)
+    request = _request(model, baseline, steps, guidance, sampler, guided_controls, json, html, device, dtype, threads)
     _measure(request, lambda one, other, stage: evaluate_sketch(one, plan, other=other, progress=stage))
 
 
@@ -142,12 +152,13 @@ def numbers(text: str, option: str) -> tuple[float, ...]:
 
 def _request(
     model: str, baseline: str | None, steps: int | None, guidance: float | None, sampler: Sampler | None,
-    json: Path | None, html: Path | None, device: str, dtype: Dtype, threads: int | None,
+    guided_controls: bool | None, json: Path | None, html: Path | None, device: str, dtype: Dtype, threads: int | None,
 ) -> ReportRequest:  # fmt: skip
     return ReportRequest(
         model=model, reference=None, baseline=baseline, baseline_guidance=(), baseline_steps=None,
         baseline_sampler=None, steps=steps, guidance=guidance, sampler=None if sampler is None else sampler.value,
         json=json, html=html, device=device, dtype=dtype.value, threads=threads,
+        guided_controls=guided_controls,
     )  # fmt: skip
 
 

@@ -135,6 +135,7 @@ class ReportRequest:
     device: str
     dtype: str
     threads: int | None
+    guided_controls: bool | None = None
 
     def __post_init__(self) -> None:
         from lmdm_adapter.errors import LmdmError
@@ -180,7 +181,10 @@ def contenders(request: ReportRequest) -> tuple[Contender, Contender | None]:
 
     place = {"device": request.device, "dtype": request.dtype, "threads": request.threads}
     live = open_model(request.model, **place)
-    asked = sampling_of(live.sampling, steps=request.steps, guidance=request.guidance, sampler=request.sampler)
+    asked = sampling_of(
+        live.sampling, steps=request.steps, guidance=request.guidance, sampler=request.sampler,
+        guided_controls=request.guided_controls,
+    )  # fmt: skip
     model = Contender(request.model, live, asked)
     if request.baseline is None:
         return model, None

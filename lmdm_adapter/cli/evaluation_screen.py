@@ -48,7 +48,7 @@ def show_report(report: Report) -> None:
     contenders = [one for one in (report.model, report.baseline) if one is not None]
     columns: list[Measured] = [*contenders, report.codec, report.songs]
     rows: list[Row] = [("kernel distance", *(_brief(one.kernel) for one in columns), "")]
-    rows.append(("Fréchet distance", *(_brief(one.frechet) for one in columns), ""))
+    rows.append(("Fréchet distance", *(_brief(one.frechet) or "under 1000 windows" for one in columns), ""))
     for measure in (*PROMPT_MEASURES, *SOUND_MEASURES):
         figures = [_brief(one.figures[measure.name]) for one in columns]
         rows.append((measure.name, *figures, _brief(report.chance.get(measure.name))))

@@ -36,9 +36,8 @@ class Recordings(Sequence[Audio]):
         """Read one file; raises LmdmError when it cannot be read."""
         if isinstance(index, slice):
             return Recordings(self.files[index], self.sample_rate)
-        audio = read_audio(self.files[index])
-        samples = audio.samples[:, : round(MOST_SECONDS * audio.sample_rate)]
-        return fitted(Audio(samples, audio.sample_rate), sample_rate=self.sample_rate, channels=audio.channels)
+        audio = _beginning(read_audio(self.files[index]))
+        return fitted(audio, sample_rate=self.sample_rate, channels=audio.channels)
 
 
 @dataclass(frozen=True)
@@ -81,10 +80,17 @@ def recordings(folder: Path) -> References:
     return References(folder, files, skipped, found.others)
 
 
+def _beginning(audio: Audio) -> Audio:
+    """What is heard of a recording: its first two minutes."""
+    return Audio(audio.samples[:, : round(MOST_SECONDS * audio.sample_rate)], audio.sample_rate)
+
+
 def _unusable(path: Path) -> str | None:
     """Why a sound file cannot be a reference, as a sentence; None for one that can."""
     try:
-        seconds = read_audio(path).seconds
+        audio = read_audio(path)
     except (LmdmError, OSError) as error:
         return reason(error, path)
-    return None if seconds >= LEAST_SECONDS else f"is too short: {seconds:.1f} s are less than {LEAST_SECONDS:g} s."
+    if audio.seconds < LEAST_SECONDS:
+        return f"is too short: {audio.seconds:.1f} s are less than {LEAST_SECONDS:g} s."
+    return None if _beginning(audio).samples.any() else "is silent from end to end of what would be heard."

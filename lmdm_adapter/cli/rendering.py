@@ -143,10 +143,11 @@ def _show(progress: Progress, bar: TaskID, timing: BlockTiming) -> None:
 
 
 def sampling_of(
-    default: Sampling, *, steps: int | None = None, guidance: float | None = None, sampler: str | None = None
-) -> Sampling:
+    default: Sampling, *, steps: int | None = None, guidance: float | None = None, sampler: str | None = None,
+    guided_controls: bool | None = None,
+) -> Sampling:  # fmt: skip
     """`default` with what was asked for. Raises LmdmError for values that no sampling can have."""
-    asked = {"steps": steps, "guidance": guidance, "sampler": sampler}
+    asked = {"steps": steps, "guidance": guidance, "sampler": sampler, "guided_controls": guided_controls}
     return replace(default, **{name: value for name, value in asked.items() if value is not None})
 
 

@@ -16,7 +16,8 @@ from lmdm_adapter.errors import LmdmError
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 30.0
-SLEEP_SECONDS = 0.02
+SLEEP_SECONDS, NAP_SECONDS = 0.02, 0.002
+"""The longest and the shortest sleep until there is room for more."""
 GUESSED_SECONDS = 1.0
 """For so long a listener is taken to have played on without saying so."""
 
@@ -66,6 +67,11 @@ class Ended:
 
 
 Event = Opened | Made | Lead | Notice | Ended
+
+
+def nap_seconds(excess_seconds: float) -> float:
+    """How long to sleep when so much more than the lead lies unplayed: until there is room, if the page plays on."""
+    return min(SLEEP_SECONDS, max(NAP_SECONDS, excess_seconds))
 
 
 class Making:
@@ -156,8 +162,8 @@ class Making:
     def _wait_for_room(self, voice: Voice) -> bool:
         """Whether there is room before the listener counts as gone."""
         heard, since = self._played, time.monotonic()
-        while self._ahead_seconds(voice) >= self.lead_seconds and not self._stop.is_set():
-            self._wanted.wait(SLEEP_SECONDS)
+        while (excess := self._ahead_seconds(voice) - self.lead_seconds) >= 0.0 and not self._stop.is_set():
+            self._wanted.wait(nap_seconds(excess))
             self._wanted.clear()
             if self._played != heard:
                 heard, since = self._played, time.monotonic()

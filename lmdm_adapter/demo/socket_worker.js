@@ -5,7 +5,7 @@ const HEADER_BYTES = 24;
 const MAGIC = 0x4d444d4c;
 const PLAYED_MS = 50;
 const MOST_UNSENT_BYTES = 1 << 18;
-let socket, ring, capture, told = 0, unsent = 0;
+let socket, ring, capture, told = 0, begun = false, unsent = 0;
 
 function unpacked(buffer) {
   const view = new DataView(buffer);
@@ -46,9 +46,10 @@ function open({ url, hello, channels }) {
     socket.send(packed(data.first, data.samples, channels));
   };
   ring.onmessage = ({ data }) => {
-    const now = performance.now();
-    if (data.kind !== "status" || now - told < PLAYED_MS) return;
+    const now = performance.now(), begins = data.played > 0 && !begun;
+    if (data.kind !== "status" || (now - told < PLAYED_MS && !begins)) return;
     told = now;
+    begun = data.played > 0;
     say({ kind: "played", samples: data.played });
   };
 }

@@ -2,7 +2,7 @@
 // A sample is one value per channel; rings and packets are interleaved, so that channels can never drift apart.
 
 const STATUS_SAMPLES = 1024;
-const CAPTURE_SAMPLES = 1024;
+const CAPTURE_SAMPLES = 512 * Math.ceil(sampleRate / 48000);  // some 11 ms at any rate, so that no line gets too many
 
 class LmdmRing extends AudioWorkletProcessor {
   constructor({ processorOptions }) {
@@ -72,8 +72,10 @@ class LmdmRing extends AudioWorkletProcessor {
     return true;
   }
 
+  // Told at once: the server makes no more than a lead before it knows that the music plays.
   begin() {
     this.playing = true;
+    this.told_at = -Infinity;
     this.began ??= currentTime;
     this.rise = this.underruns ? 0 : 1;
   }
@@ -108,11 +110,13 @@ class LmdmRing extends AudioWorkletProcessor {
     if (!this.ended) this.underruns += 1;
   }
 
+  // `at` is when they were put out, in ms of the time of day: the only clock that audio threads and pages share.
   tapped(output, first, count) {
+    const at = Date.now();
     const samples = new Float32Array(count * this.channels);
     for (let i = 0; i < count; i++)
       for (let c = 0; c < this.channels; c++) samples[i * this.channels + c] = output[c][i];
-    this.port.postMessage({ kind: "tapped", first, samples }, [samples.buffer]);
+    this.port.postMessage({ kind: "tapped", first, at, samples }, [samples.buffer]);
   }
 
   tell() {

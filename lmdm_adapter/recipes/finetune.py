@@ -70,14 +70,14 @@ class FinetuneRecipe:
     as in the base recipe.
     `blocks` is the length of a training sequence of a block-causal model; one of an encoder-decoder model is always one
     block and its context. `control_rate` is how many times faster the weights of frame controls learn than the others:
-    they begin at zero, in a model that is trained already. `controls` names frame controls, or groups such as "accompaniment", that the model gets if it
-    has none of that name, and `control_draws` says how they vary; `sketch` are the settings of sketches, None the
-    default for the codec, and those that the model already has come first. `sampling` is how the saved model plays
-    unless it is told otherwise. `lora` of rank 0 trains all weights but the codec's. `checkpointed` computes
-    activations twice instead of keeping them. `learn_guidance` above 1 trains the model to play at guidance 1 what
-    `base`, a live model then, plays at that guidance: half the network's passes in play, and the start that ARC-Forcing
-    wants, whose rollouts have no guidance. `context_projection` of an offline base begins as a copy of how the model
-    hears its own latents, or drawn anew.
+    they begin at zero, in a model that is trained already. `controls` names frame controls, or groups such as
+    "accompaniment", that the model gets if it has none of that name, and `control_draws` says how they vary; `sketch`
+    are the settings of sketches, None the default for the codec, and those that the model already has come first.
+    `sampling` is how the saved model plays unless it is told otherwise. `lora` of rank 0 trains all weights but the
+    codec's. `checkpointed` computes activations twice instead of keeping them. `learn_guidance` above 1 trains the
+    model to play at guidance 1 what `base`, a live model then, plays at that guidance: half the network's passes in
+    play, and the start that ARC-Forcing wants, whose rollouts have no guidance. `context_projection` of an offline base
+    begins as a copy of how the model hears its own latents, or drawn anew.
     """
 
     output: str

@@ -116,6 +116,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("prompt", "model", "prompts", (("", 1.0),), "What is played: a text, or a weighted mix of texts."),
     Parameter("negative_prompt", "model", "text", None, "What guidance leads away from.", optional=True),
     Parameter("guidance", "model", "number", 1.0, "How strongly the prompt is followed; 1 is plain.", 0, 100),
+    Parameter("guided_controls", "model", "switch", False,
+              "Guidance leads towards sketch and accompaniment too: they are followed closely."),
     Parameter("steps", "model", "whole", 8, "Denoise steps of a block: more is finer and slower.", 1, 1000),
     Parameter("policy", "model", "choice", "keep", "What a new prompt does to the context: kept, or heard anew.",
               choices=("keep", "recache")),

@@ -20,6 +20,7 @@ from lmdm_adapter.spec import Sampling
 
 SPLICE_SECONDS = 0.005
 TOLD = ("prompt", "negative_prompt", "guidance")
+SAMPLED = ("steps", "guidance", "guided_controls")
 """Parameters under which the context was heard."""
 
 
@@ -69,7 +70,7 @@ class Performer:
 
     def __init__(self, maker: Maker, facts: Facts, mode: Mode, *, state: Any, values: Mapping[str, Any]) -> None:
         self._maker, self._facts, self._mode, self.state = maker, facts, mode, state
-        own = {"steps": facts.sampling.steps, "guidance": facts.sampling.guidance}
+        own = {name: getattr(facts.sampling, name) for name in SAMPLED}
         self.values = values_of("model", {**own, **values})
         for name, value in self.values.items():
             mode.turn(name, value)
@@ -91,7 +92,7 @@ class Performer:
         """The next block's cue; what acts once has acted with it."""
         values = self.values
         anew = values["recache"] or (self._told_anew and values["policy"] == "recache")
-        sampling = replace(self._facts.sampling, steps=self.asked_steps, guidance=values["guidance"])
+        sampling = replace(self._facts.sampling, **{name: values[name] for name in SAMPLED})
         event = Event(
             first_frame, Controls(values["prompt"], values["negative_prompt"]), sampling,
             "recache" if anew else "keep", values["forget_blocks"],

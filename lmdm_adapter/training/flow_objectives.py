@@ -164,14 +164,10 @@ def told_in_training(
     return replace(told, cross=with_dropped_prompts(told.cross, drops=config.drops, seed=config.seed, step=step))
 
 
-def controls_in_training(
-    network: Network, controls: Tensor | None, config: FlowConfig, *, step: int
-) -> Tensor | None:
+def controls_in_training(network: Network, controls: Tensor | None, config: FlowConfig, *, step: int) -> Tensor | None:
     """Frame controls `b e n` of a batch, some of them dropped in some rows."""
     further = network.config.dit.further_controls
-    return with_dropped_controls(
-        controls, frame_controls=further, drops=config.drops, seed=config.seed, step=step
-    )
+    return with_dropped_controls(controls, frame_controls=further, drops=config.drops, seed=config.seed, step=step)
 
 
 def require_flow(network: Network) -> Network:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.training.files import write_sound
+from lmdm_adapter.training.peak_memory import most_memory_bytes
 from lmdm_adapter.training.processes import is_first_process
 from lmdm_adapter.training.trackers import Trackers
 
@@ -24,16 +25,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 log = logging.getLogger(__name__)
-NO_LOSSES = ("step", "seconds_per_step", "gradient_norm")
+MIB, GIB = 2.0**20, 2.0**30
+NO_LOSSES = ("step", "seconds_per_step", "peak_memory_mib", "gradient_norm")
 
 
 class Journal:
     """Writes `log.jsonl` (one object per report), `loss.png` and `samples`, and shows step, losses and time left.
 
-    On a terminal this is a progress bar; into a file it is one line per report. Trackers hear the same.
+    On a terminal this is a progress bar; into a file it is one line per report. Trackers hear the same. `done` are the
+    steps before this run. Seconds per step are those since the last report, of everything that was done between.
     """
 
-    def __init__(self, folder: Path, *, title: str, steps: int, shown: bool, trackers: Trackers) -> None:
+    def __init__(
+        self, folder: Path, *, title: str, steps: int, done: int, shown: bool, trackers: Trackers
+    ) -> None:  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.title, self.steps, self.shown, self.trackers = folder, title, steps, shown, trackers
         self.console = Console(stderr=True, quiet=not shown)
@@ -42,8 +47,8 @@ class Journal:
             TextColumn("{task.description}"), *columns, TextColumn("{task.fields[facts]}"),
             console=self.console, disable=not (shown and self.console.is_terminal),
         )  # fmt: skip
-        self.task = self.progress.add_task(title, total=steps, facts="")
-        self.last: tuple[int, float] | None = None
+        self.task = self.progress.add_task(title, total=steps, completed=done, facts="")
+        self.last = (done, time.monotonic())
         if shown:
             _end_last_line(folder / "log.jsonl")
 
@@ -59,18 +64,24 @@ class Journal:
 
     def write(self, step: int, losses: dict[str, float]) -> None:
         """Report the losses of a step."""
-        now = time.monotonic()
-        done, before = self.last or (step, now)
-        seconds = (now - before) / max(1, step - done)
-        self.last = (step, now)
+        seconds = self._seconds_per_step(step)
+        memory = most_memory_bytes(self.trackers.accelerator.device)
         told = [f"{name} {value:.4f}" for name, value in losses.items() if _is_loss(name)]
-        facts = ", ".join(told + ([f"{seconds:.2f} s/step"] if step > done else []))
+        facts = ", ".join([*told, f"{seconds:.2f} s/step", *([] if memory is None else [f"{memory / GIB:.1f} GiB"])])
         self.progress.update(self.task, completed=step, facts=facts)
         if not self.console.is_terminal:
-            left = f", {seconds * (self.steps - step) / 60:.0f} min left" if step > done else ""
-            self.console.print(f"{self.title} step {step}/{self.steps}: {facts}{left}", highlight=False)
-        self._append({"step": step, "seconds_per_step": round(seconds, 4), **_rounded(losses)})
-        self.trackers.log(losses, step)
+            left = f"{seconds * (self.steps - step) / 60:.0f} min left"
+            self.console.print(f"{self.title} step {step}/{self.steps}: {facts}, {left}", highlight=False)
+        costs = {"seconds_per_step": round(seconds, 4)}
+        costs |= {} if memory is None else {"peak_memory_mib": round(memory / MIB, 1)}
+        self._append({"step": step, **costs, **_rounded(losses)})
+        self.trackers.log({**costs, **losses}, step)
+
+    def _seconds_per_step(self, step: int) -> float:
+        """Seconds since the last report, or the start, by the steps since then."""
+        now, (done, before) = time.monotonic(), self.last
+        self.last = (step, now)
+        return (now - before) / max(1, step - done)
 
     def write_measures(self, step: int, measures: dict[str, float]) -> None:
         """Report measures on held-out data, and redraw the picture."""

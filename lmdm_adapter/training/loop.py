@@ -52,7 +52,9 @@ def train(
     run = Run(objective, config=config, optimisers=optimisers or {}, folder=folder, recipe=recipe)
     trackers = Trackers(run.accelerator, title=title)
     with (
-        Journal(folder, title=title, steps=config.steps, shown=run.is_main, trackers=trackers) as journal,
+        Journal(
+            folder, title=title, steps=config.steps, done=run.step, shown=run.is_main, trackers=trackers
+        ) as journal,
         stop_requests() as stopping,
     ):
         while run.step < config.steps:

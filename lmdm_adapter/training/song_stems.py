@@ -16,8 +16,8 @@ WHOLE = "mix"
 class Target:
     """Stems that are the music, and those that accompany them: "bass", "drums+bass<chords".
 
-    Plus signs join stems; those after `<` accompany, and without it all others do. Raises LmdmError for stems that songs
-    do not have or that are named twice, and when nobody would accompany.
+    Plus signs join stems; those after `<` accompany, and without it all others do. Raises LmdmError for stems that
+    songs do not have or that are named twice, and when nobody would accompany.
     """
 
     name: str

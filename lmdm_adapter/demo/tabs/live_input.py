@@ -22,7 +22,7 @@ from lmdm_adapter.errors import LmdmError
 
 MICROPHONE, FILE, BACKING = "Microphone", "Sound file", "Backing track"
 SOUND_TYPES = [".wav", ".flac", ".ogg", ".mp3"]
-LEAD_SECONDS, CHECK_LEAD_SECONDS = 0.2, 0.04
+LEAD_SECONDS, CHECK_LEAD_SECONDS = 0.2, 0.03
 HINT = (
     "*Check the line* plays your sound back, without a model. *Measure loopback* plays a ping and listens for it: "
     "hold the microphone to the speaker, once, and your sound is put where you played it."

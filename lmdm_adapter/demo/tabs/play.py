@@ -9,7 +9,7 @@ import gradio as gr
 
 from lmdm_adapter.demo.app_plan import Facts
 from lmdm_adapter.demo.assets import asset
-from lmdm_adapter.demo.listener import QUIET, Listener
+from lmdm_adapter.demo.listener import Listener
 from lmdm_adapter.demo.voice import Wish
 from lmdm_adapter.demo.wording import blocks_back, corner_weights, prompt_of
 
@@ -56,7 +56,7 @@ def play_tab(listener: Listener, facts: Facts) -> None:
         with gr.Column(min_width=220):
             pad = _pad()
     knobs = _knobs(texts, weights, facts)
-    _moments(listener, knobs, start)
+    _moments(listener, knobs)
     listener.news.about(knobs.steps, lambda facts: facts.sampling.steps)
     listener.news.about(knobs.guidance, lambda facts: facts.sampling.guidance)
     _wire(listener, knobs, start, stop)
@@ -101,7 +101,7 @@ def _knobs(texts: list[gr.Textbox], weights: list[gr.Slider], facts: Facts) -> P
     return PlayKnobs(texts, weights, tempo, key, negative, policy, steps, guidance, seed, lead)
 
 
-def _moments(listener: Listener, knobs: PlayKnobs, start: gr.Button) -> None:
+def _moments(listener: Listener, knobs: PlayKnobs) -> None:
     with gr.Row():
         count = gr.Number(4, label="Go back", precision=0, minimum=1, min_width=90)
         unit = gr.Radio(["blocks", "bars"], value="blocks", label="by", min_width=140)
@@ -115,8 +115,6 @@ def _moments(listener: Listener, knobs: PlayKnobs, start: gr.Button) -> None:
             listener.on(recall.click, "recall", [], lambda moment=moment: moment)
     listener.on(back.click, "rewind_blocks", [count, unit, knobs.tempo], blocks_back, in_blocks=True)
     listener.on(freeze.change, "freeze", [freeze], bool)
-    # What begins has no moment to stay at.
-    start.click(lambda: False, None, freeze, queue=False, **QUIET)
 
 
 def _wire(listener: Listener, knobs: PlayKnobs, start: gr.Button, stop: gr.Button) -> None:

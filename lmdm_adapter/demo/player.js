@@ -155,7 +155,6 @@ window.lmdm = {
   // What comes from Gradio is wrapped, and cannot go to a Worker as it is.
   start: (wish) => feed.start(JSON.parse(JSON.stringify(wish))).catch((error) => say(`No live input: ${error.message}.`)),
   stop: () => feed.stop(),
-  monitor: (on) => feed.monitor(on),
   record: (seconds) => recorded(seconds),
   say,
   calibrate: () => calibrate().catch((error) => say(`No live input: ${error.message}.`)),

@@ -1,6 +1,6 @@
 """Plays a running `lmdm live --osc-port 9000` by OSC: asks what there is, then turns knobs for half a minute.
 
-python play_by_osc.py [--port 9000] [--host 127.0.0.1] [--bar-seconds 2]
+python play_by_osc.py [--port 9000] [--host 127.0.0.1] [--bar-seconds 4]
 """
 
 from __future__ import annotations

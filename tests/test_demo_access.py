@@ -16,7 +16,7 @@ GAINS = """(() => {
   window.gains = [];
   window.GainNode = class extends GainNode { constructor(...told) { super(...told); window.gains.push(this.gain); } };
 })()"""
-PALE = """(least) => {
+CONTRASTS = """() => {
   const pen = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
   const over = (colours) => {
     pen.clearRect(0, 0, 1, 1);
@@ -27,8 +27,10 @@ PALE = """(least) => {
     .map((value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
     .reduce((sum, value, i) => sum + value * [0.2126, 0.7152, 0.0722][i], 0);
   const behind = (node) => (node ? [...behind(node.parentElement), getComputedStyle(node).backgroundColor] : ["white"]);
-  const said = (node) => [...node.childNodes].filter((child) => child.nodeType === 3).map((child) => child.data).join("");
-  return [...document.querySelectorAll("figcaption, dt, dd, label, .lane span, .hint, [class*=info], [data-testid*=info]")]
+  const words = (node) => [...node.childNodes].filter((child) => child.nodeType === 3);
+  const said = (node) => words(node).map((child) => child.data).join("");
+  const shown = "figcaption, dt, dd, label, .lane span, .hint, [class*=info], [data-testid*=info]";
+  return [...document.querySelectorAll(shown)]
     .filter((node) => node.offsetParent && said(node).trim())
     .map((node) => {
       const back = behind(node), levels = [light(back), light([...back, getComputedStyle(node).color])];
@@ -68,7 +70,7 @@ def choose(page, tab):
 
 def drawn(page, voices, wanted):
     """Wait until the voice was told a curve of the loudness with so many values."""
-    for _ in range(100):
+    for _ in range(600):
         sketches = [value for name, value in voices.made[-1].turns if name == "sketch"]
         if sketches and len(sketches[-1]["loudness"]) == wanted:
             return True
@@ -120,6 +122,6 @@ def test_captions_and_help_can_be_read(opened, scheme):
     page, found = opened(scheme), {}
     for tab in TABS:
         choose(page, tab)
-        found |= dict(page.evaluate(PALE, LEAST_CONTRAST))
+        found |= dict(page.evaluate(CONTRASTS))
     assert {"Waveform", "Latency", "Loudness", "0 is free, 1 exact."} <= set(found)
     assert not {text: contrast for text, contrast in found.items() if contrast < LEAST_CONTRAST}

@@ -44,16 +44,6 @@ def test_a_page_whose_name_means_this_machine_gets_nothing(locked):
     assert TestClient(locked, base_url="http://evil.example:7860").get("/").status_code == 400
 
 
-def test_a_word_about_a_stream_of_somebody_else_moves_nothing():
-    app = build(voices := Voices(), DemoPlan())
-    client = TestClient(app, base_url=HOME)
-    for told in (["guess", 10**9], ["guess"], "guess", None, [["a"], 1], [{"a": 1}, 1]):
-        player = next(c for c in client.get("/config").json()["components"] if c["props"].get("elem_id") == "player")
-        asked = {"data": told, "component_id": player["id"], "fn_name": "played", "session_hash": "a"}
-        assert client.post("/gradio_api/component_server", json=asked).status_code == 200
-    assert not voices.made
-
-
 def test_a_file_that_was_not_uploaded_is_nobodys():
     """The name of a sound file of the server's, where an upload should be, is answered with no copy of it."""
     secret = ROOT / "tests" / "vectors" / "secret.wav"

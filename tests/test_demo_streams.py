@@ -61,7 +61,8 @@ def test_a_word_about_a_stream_of_somebody_else_moves_nothing_and_its_own_does(d
         assert client.post("gradio_api/component_server", json=asked).status_code == 200
 
     with client.stream("GET", "gradio_api/queue/data", params={"session_hash": "a"}) as answer:
-        stream = stream_of(answer.iter_lines())
+        lines = answer.iter_lines()  # kept: the page is closed when nobody reads on
+        stream = stream_of(lines)
         lead = steady(voices.made[-1])
         for guess in GUESSES:
             say(guess)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
+
+from lmdm_adapter.io import sound_device
+from tests.models import SAMPLE_RATE
 
 PLAIN = SimpleNamespace(input_overflow=False, output_underflow=False)
 
@@ -177,3 +182,11 @@ def waited(done: Callable[[], bool], *, seconds: float = 5.0) -> bool:
     while not done() and time.monotonic() < until:
         time.sleep(0.005)
     return done()
+
+
+def laptop_that_plays(monkeypatch: pytest.MonkeyPatch) -> FakeSound:
+    """The module sounddevice for a test: a laptop's devices, which ask for sound by themselves."""
+    fake = FakeSound(LAPTOP, rates=(SAMPLE_RATE, 44100), chunk_samples=64, chunk_seconds=0.004)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)  # type: ignore[arg-type]
+    monkeypatch.setattr(sound_device, "FADE_STEPS", 50)
+    return fake

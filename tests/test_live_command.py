@@ -19,14 +19,14 @@ from rich.console import Console
 
 from lmdm_adapter.cli import live_session
 from lmdm_adapter.cli.live_view import View, level_bar, panel
-from lmdm_adapter.io import reopening, sound_device
+from lmdm_adapter.io import reopening
 from lmdm_adapter.session.budget import Budget
 from lmdm_adapter.session.modes import StreamMode
 from lmdm_adapter.session.parameters import PARAMETERS
 from lmdm_adapter.session.session_log import read_log
 from tests.cli import done, lmdm, save_live, sentence
 from tests.models import SAMPLE_RATE, tiny_live
-from tests.sound_library import LAPTOP, Cable, FakeSound, waited
+from tests.sound_library import LAPTOP, Cable, FakeSound, laptop_that_plays, waited
 
 pytest.importorskip("pythonosc")
 pytest.importorskip("mido")
@@ -41,10 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> FakeSound:
     """A laptop's devices, which ask for sound by themselves."""
-    fake = FakeSound(LAPTOP, rates=(SAMPLE_RATE, 44100), chunk_samples=64, chunk_seconds=0.004)
-    monkeypatch.setitem(sys.modules, "sounddevice", fake)  # type: ignore[arg-type]
-    monkeypatch.setattr(sound_device, "FADE_STEPS", 50)
-    return fake
+    return laptop_that_plays(monkeypatch)
 
 
 def test_it_plays_records_and_reports(model: Path, library: FakeSound, tmp_path: Path) -> None:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from lmdm_adapter.live import LiveModel
 
 NEEDED = ("gradio", "fastapi", "uvicorn", "websockets")
+OVER_HTTP = (
+    "Browsers on other machines play sound only over https: put a proxy with a certificate before this server, or "
+    "forward its port there by ssh; docs/demo.md says how."
+)
 
 
 @dataclass(frozen=True)
@@ -73,25 +77,27 @@ def _serve(
     from lmdm_adapter.demo.app import build
     from lmdm_adapter.demo.band import Band
     from lmdm_adapter.demo.chooser import Chooser
-    from lmdm_adapter.demo.server import serve, show
+    from lmdm_adapter.demo.server import serve
 
     chooser = Chooser(Band(live, name=request.model))
-
-    def opened(url: str) -> None:
-        notice(f"The page is at {url} (Ctrl-C ends it).")
-        if plan.share:
-            notice(_shared(place))
-        if request.browser:
-            show(url)
-
-    serve(build(chooser.voice, plan, chooser=chooser), place, opened=opened)
+    app = build(chooser.voice, plan, chooser=chooser)
+    serve(app, place, opened=lambda url: announce(url, plan, place, request, notice))
 
 
-def _shared(place: socket.socket) -> str:
-    """The line about the public link, or why there is none: the page goes on on this machine."""
-    from lmdm_adapter.demo.server import public_address
+def announce(
+    url: str, plan: DemoPlan, place: socket.socket, request: DemoRequest, notice: Callable[[str], None]
+) -> None:
+    """Say where the page is, open it, and make the public link. It runs beside the server, so it raises nothing."""
+    from lmdm_adapter.demo.origins import is_loopback
+    from lmdm_adapter.demo.server import public_address, show
 
-    try:
-        return f"For everyone with the password: {public_address(place)}"
-    except LmdmError as error:
-        return str(error)
+    notice(f"The page is at {url} (Ctrl-C ends it).")
+    if not is_loopback(plan.host):
+        notice(OVER_HTTP)
+    if request.browser:
+        show(url)
+    if plan.share:
+        try:
+            notice(f"For everyone with the password: {public_address(place)}")
+        except LmdmError as error:
+            notice(str(error))

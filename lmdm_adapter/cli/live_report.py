@@ -14,7 +14,7 @@ class LiveReport:
     """Figures of one session on devices. Memory is None where the system does not tell.
 
     `rss_growth` is a line through the memory after the first minute, in MiB per minute, with its 95 % interval; None
-    for less than two minutes.
+    for less than two minutes. `failure` is the sentence that the session ended by, or that ended its recording.
     """
 
     model: str
@@ -37,6 +37,7 @@ class LiveReport:
     start_rss_mib: float | None
     end_rss_mib: float | None
     rss_growth: Mapping[str, float] | None
+    failure: str | None = None
 
     def line(self) -> str:
         """One line for people."""

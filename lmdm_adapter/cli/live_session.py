@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,7 +61,8 @@ class Desk:
 def play_live(request: LiveRequest, *, notice: Callable[[str], None] = lambda line: None) -> LiveReport:
     """Play until Ctrl-C, `minutes`, or the end of a device. Raises LmdmError for whatever the user can mend.
 
-    `notice` gets a line for what a player must know before the panel covers the screen.
+    `notice` gets a line for what a player must know before the panel covers the screen. What played has a report, also
+    when it ended by an error: that is when one wants to read it.
     """
     if request.osc_port is not None:
         require_free_port(request.osc_port, host=request.osc_host)
@@ -71,13 +73,32 @@ def play_live(request: LiveRequest, *, notice: Callable[[str], None] = lambda li
     start_rss = rss_bytes()
     with ExitStack() as stack:
         desk = _opened(request, live, (library, output, source), mapping, stack=stack, notice=notice)
-        _watched(desk)
-    if desk.watch.failure is not None:
-        raise desk.watch.failure
-    report = _report(desk, start_rss)
+        failure = _failure_of(desk, stack.pop_all())
+    report = _report(desk, start_rss, failure)
     if request.json is not None:
-        write_json(request.json, report.to_json())
+        failure = _written(request.json, report, failure)
+    if failure is not None:
+        raise failure
     return report
+
+
+def _failure_of(desk: Desk, stack: ExitStack) -> LmdmError | None:
+    """Play to the end and close what `stack` opened: what went wrong with the device, the music or the recording."""
+    try:
+        with stack:
+            _watched(desk)
+    except LmdmError as failure:
+        return failure
+    return desk.watch.failure
+
+
+def _written(path: Path, report: LiveReport, failure: LmdmError | None) -> LmdmError | None:
+    """Write the report; what is left to be told. A disk that is full for the recording may be so for the report."""
+    try:
+        write_json(path, report.to_json())
+    except LmdmError as error:
+        return error if failure is None else LmdmError(f"{failure} {error}")
+    return failure
 
 
 def chosen_ports(request: LiveRequest, library: Any) -> tuple[SoundPort, SoundPort | None]:
@@ -211,7 +232,7 @@ def _doors(desk: Desk) -> str:
     return " · ".join(parts)
 
 
-def _report(desk: Desk, start_rss: int | None) -> LiveReport:
+def _report(desk: Desk, start_rss: int | None, failure: LmdmError | None) -> LiveReport:
     engine, device, watch = desk.engine, desk.device, desk.watch
     rate = engine.facts.sample_rate
     return LiveReport(
@@ -222,4 +243,5 @@ def _report(desk: Desk, start_rss: int | None) -> LiveReport:
         gap_seconds=desk.reopening.gap_seconds, governor_decisions=watch.kinds["governor"], turned=desk.board.turned,
         refused=desk.board.refused, figures=watch.figures(), budget=_budget(desk).to_json(),
         start_rss_mib=mib(start_rss), end_rss_mib=mib(rss_bytes()), rss_growth=watch.memory_growth(),
+        failure=None if failure is None else str(failure),
     )  # fmt: skip

@@ -17,4 +17,4 @@ def player_code() -> str:
     """The script of the player: its audio threads and its socket's thread as strings, then the panel and itself."""
     threads = {"WORKLETS": "worklets.js", "SOCKET_WORKER": "socket_worker.js"}
     strings = [f"const {name} = {json.dumps(asset(file))};" for name, file in threads.items()]
-    return "\n".join([*strings, *map(asset, ("panel.js", "socket_feed.js", "player.js"))])
+    return "\n".join([*strings, *map(asset, ("panel.js", "socket_feed.js", "player.js", "monitor.js", "secure.js"))])

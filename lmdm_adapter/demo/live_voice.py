@@ -59,6 +59,8 @@ class LiveVoice:
         self.origin = {**(origin or {}), "look_ahead_frames": look_ahead_frames}
         with self._computing:
             self._state = live.start(self._values["seed"], look_ahead_frames=look_ahead_frames)
+        if self._values["freeze"]:
+            self._frozen = self._state
 
     def set(self, name: str, value: Any) -> None:
         """Turn a parameter at the next block's border. Raises LmdmError for what does not fit, and for a flood."""

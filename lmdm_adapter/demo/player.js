@@ -7,10 +7,8 @@ const PLAYED_MS = 250;
 const blobUrl = (code) => URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
 const WORKLETS_URL = blobUrl(WORKLETS), WORKER_URL = blobUrl(SOCKET_WORKER);
 const panel = new Panel(element);
-const INSECURE = "Browsers let a page play and listen only over https, or on the machine that serves it.";
 
 function requireSecure() {
-  if (!window.isSecureContext) throw new Error(INSECURE);
 }
 
 class Player {
@@ -171,13 +169,11 @@ element.querySelector("[data-volume]").addEventListener("input", () => {
   if (player.gain) player.gain.gain.value = player.volume();
 });
 for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, () => player.wake(), { capture: true });
-if (!window.isSecureContext) say(INSECURE);
 window.lmdm = {
   player,
   // What comes from Gradio is wrapped, and cannot go to a Worker as it is.
   start: (wish) => feed.start(JSON.parse(JSON.stringify(wish))).catch((error) => say(`No live input: ${error.message}.`)),
   stop: () => feed.stop(),
-  monitor: (on) => feed.monitor(on),
   record: (seconds, count) => recorded(seconds, count),
   say,
   calibrate: () => calibrate().catch((error) => say(`No live input: ${error.message}.`)),

@@ -7,6 +7,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
@@ -81,7 +82,10 @@ def public_address(place: socket.socket) -> str:
 
     from gradio.networking import setup_tunnel
 
+    here = urlsplit(address(place))
     try:
-        return setup_tunnel("127.0.0.1", place.getsockname()[1], secrets.token_urlsafe(32), None, None)
+        return setup_tunnel(here.hostname, here.port, secrets.token_urlsafe(32), None, None)
     except Exception as error:
-        raise LmdmError(f"No public link can be made ({error}); the page goes on working on this machine.") from error
+        # Gradio's own say in several lines what to do by hand; the first tells what is wrong.
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+        raise LmdmError(f"No public link can be made ({reason}); the page goes on working on this machine.") from error

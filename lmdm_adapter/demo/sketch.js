@@ -12,9 +12,15 @@ function paint(canvas) {
   pen.fillRect(at * width, 0, width, canvas.height);
   pen.fillStyle = "#14b8a6";
   values.forEach((value, i) => pen.fillRect(i * width, (1 - value) * (canvas.height - 4), width, 4));
-  const percent = values.length ? Math.round(100 * values[at]) : null;
-  canvas.setAttribute("aria-valuenow", percent ?? 50);
-  canvas.setAttribute("aria-valuetext", `place ${at + 1} of ${POINTS}: ${percent === null ? "not drawn" : `${percent} %`}`);
+  describe(canvas);
+}
+
+// What is drawn where the arrow keys draw, for who hears the page instead of seeing it.
+function describe(canvas) {
+  const { values, at } = curves[canvas.dataset.curve];
+  const percent = Math.round(100 * (values[at] ?? 0.5));
+  canvas.setAttribute("aria-valuenow", percent);
+  canvas.setAttribute("aria-valuetext", `place ${at + 1} of ${POINTS}: ${values.length ? `${percent} %` : "free"}`);
 }
 
 function changed(canvas) {
@@ -31,6 +37,10 @@ function set(canvas, index, value) {
   if (!curve.values.length) curve.values = Array(POINTS).fill(0.5);
   curve.at = Math.min(POINTS - 1, Math.max(0, index));
   curve.values[curve.at] = Math.min(1, Math.max(0, value));
+}
+
+function clear(canvas) {
+  curves[canvas.dataset.curve].values = [];
 }
 
 function follow(canvas, event) {
@@ -51,7 +61,7 @@ function press(canvas, event) {
     ArrowRight: () => { curve.at = Math.min(POINTS - 1, curve.at + 1); },
     ArrowUp: () => set(canvas, curve.at, (curve.values[curve.at] ?? 0.5) + STEP),
     ArrowDown: () => set(canvas, curve.at, (curve.values[curve.at] ?? 0.5) - STEP),
-    Delete: () => { curve.values = []; },
+    Delete: () => clear(canvas),
   };
   if (!keys[event.key]) return;
   event.preventDefault();
@@ -65,11 +75,12 @@ element.querySelectorAll("canvas").forEach((canvas) => {
   canvas.addEventListener("pointermove", (event) => { if (canvas.hasPointerCapture(event.pointerId)) follow(canvas, event); });
   canvas.addEventListener("keydown", (event) => press(canvas, event));
   paint(canvas);
-  element.querySelector(`[data-clear=${canvas.dataset.curve}]`).addEventListener("click", () => {
-    curves[canvas.dataset.curve].values = [];
-    changed(canvas);
-  });
 });
+element.querySelectorAll("[data-clear]").forEach((button) => button.addEventListener("click", () => {
+  const canvas = element.querySelector(`canvas[data-curve=${button.dataset.clear}]`);
+  clear(canvas);
+  changed(canvas);
+}));
 
 // The hum spans the bars, after one more that is counted in, and becomes the curve of the melody.
 function beatsOfHum() {

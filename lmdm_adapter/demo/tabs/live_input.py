@@ -53,9 +53,6 @@ def source_chooser() -> Source:
                         info="Use headphones with a microphone, or it hears the answer too.")  # fmt: skip
         style = gr.Dropdown(STYLES, value=STYLES[0], label="Backing track", min_width=140)
         file = gr.File(label="Sound file", file_types=SOUND_TYPES, height=140, min_width=200)
-        monitor = gr.Checkbox(False, label="Hear the microphone", min_width=160,
-                              info="In the page, at once. With headphones, or it howls.")  # fmt: skip
-    monitor.change(None, [monitor], None, js="(on) => { window.lmdm.monitor(on); }", **QUIET)
     return Source(kind, style, file)
 
 

@@ -56,10 +56,10 @@ def play_tab(listener: Listener, facts: Facts) -> None:
         with gr.Column(min_width=220):
             pad = _pad()
     knobs = _knobs(texts, weights, facts)
-    _moments(listener, knobs)
+    freeze = _moments(listener, knobs)
     listener.news.about(knobs.steps, lambda facts: facts.sampling.steps)
     listener.news.about(knobs.guidance, lambda facts: facts.sampling.guidance)
-    _wire(listener, knobs, start, stop)
+    _wire(listener, knobs, freeze, start, stop)
     pad.change(corner_weights, pad, weights, queue=False, show_progress="hidden")
 
 
@@ -101,7 +101,8 @@ def _knobs(texts: list[gr.Textbox], weights: list[gr.Slider], facts: Facts) -> P
     return PlayKnobs(texts, weights, tempo, key, negative, policy, steps, guidance, seed, lead)
 
 
-def _moments(listener: Listener, knobs: PlayKnobs) -> None:
+def _moments(listener: Listener, knobs: PlayKnobs) -> gr.Checkbox:
+    """Buttons for moments of the music; the box that stays at one."""
     with gr.Row():
         count = gr.Number(4, label="Go back", precision=0, minimum=1, min_width=90)
         unit = gr.Radio(["blocks", "bars"], value="blocks", label="by", min_width=140)
@@ -115,18 +116,19 @@ def _moments(listener: Listener, knobs: PlayKnobs) -> None:
             listener.on(recall.click, "recall", [], lambda moment=moment: moment)
     listener.on(back.click, "rewind_blocks", [count, unit, knobs.tempo], blocks_back, in_blocks=True)
     listener.on(freeze.change, "freeze", [freeze], bool)
+    return freeze
 
 
-def _wire(listener: Listener, knobs: PlayKnobs, start: gr.Button, stop: gr.Button) -> None:
+def _wire(listener: Listener, knobs: PlayKnobs, freeze: gr.Checkbox, start: gr.Button, stop: gr.Button) -> None:
     def wish(*values: Any) -> Wish:
         count = len(knobs.words)
-        negative, policy, steps, guidance, seed, lead = values[count:]
+        negative, policy, steps, guidance, seed, lead, frozen = values[count:]
         return Wish("play", {
             "prompt": prompt_of(*values[:count]), "negative_prompt": negative, "policy": policy, "steps": steps,
-            "guidance": guidance, "seed": seed or 0,
+            "guidance": guidance, "seed": seed or 0, "freeze": bool(frozen),
         }, lead_seconds=lead)  # fmt: skip
 
-    listener.play(start.click, stop.click, [*knobs.words, *knobs.rest], wish)
+    listener.play(start.click, stop.click, [*knobs.words, *knobs.rest, freeze], wish)
     for component in knobs.words:
         listener.on(component.change, "prompt", knobs.words, prompt_of)
     for name, component in (("negative_prompt", knobs.negative), ("policy", knobs.policy), ("steps", knobs.steps),

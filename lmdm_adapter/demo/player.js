@@ -8,9 +8,6 @@ const blobUrl = (code) => URL.createObjectURL(new Blob([code], { type: "text/jav
 const WORKLETS_URL = blobUrl(WORKLETS), WORKER_URL = blobUrl(SOCKET_WORKER);
 const panel = new Panel(element);
 
-function requireSecure() {
-}
-
 class Player {
   constructor() {
     this.latencyFrom = null;
@@ -26,7 +23,6 @@ class Player {
   }
 
   async open({ stream, sample_rate, channels, block_seconds, lead_seconds, budget }) {
-    requireSecure();
     this.stream = stream;
     this.onbegan = null;
     showBudget(budget);

@@ -79,7 +79,6 @@ class SocketFeed {
 
 // Voice processing is off: it takes steady tones for noise. The capture runs at the device's own rate.
 async function openCapture(source) {
-  requireSecure();
   const context = (player.captureContext = new AudioContext({ latencyHint: "interactive" }));
   try {
     return await wired(context, source);

@@ -63,6 +63,15 @@ def test_batches_are_those_without_controls_and_repeat() -> None:
     assert one.controls.shape == one.aligned.shape == (32, sum(channels for _, channels in DECLARED), 40)
 
 
+def test_some_rows_may_hear_the_accompaniment_aligned() -> None:
+    batch = rows(replace(ALWAYS, visibility_seconds=(-2.0, 0.0), aligned=0.5), batch_size=400).batch(0, 40)
+    late = parts(batch.controls)["accompaniment_lag"].amax(dim=(1, 2)) > 0
+    assert 0.4 < late.float().mean() < 0.6
+    assert torch.equal(batch.controls[~late], batch.aligned[~late])
+    with pytest.raises(LmdmError, match="Shares"):
+        replace(ALWAYS, aligned=1.5)
+
+
 def test_the_accompaniment_is_carried_late_and_what_is_before_the_crop_is_heard() -> None:
     batch = rows().batch(0, 40)
     own, aligned = parts(batch.controls), parts(batch.aligned)

@@ -29,12 +29,14 @@ class ControlConfig:
     """How frame controls vary from row to row.
 
     `visibility_seconds` is the range of how much of the accompaniment is known when a block is begun, counted from the
-    block's first frame; negative is slack. It is left out with `no_accompaniment`, and comes in within the crop with
+    block's first frame; negative is slack. In the share `aligned` of rows it is not late at all, which is the easiest to
+    learn from. It is left out with `no_accompaniment`, and comes in within the crop with
     `late_accompaniment`. All other controls are left out together with `no_features`, as in play without a sketch, and
     each by itself with `no_feature`.
     """
 
     visibility_seconds: tuple[float, float] = (-2.0, 2.0)
+    aligned: float = 0.0
     no_accompaniment: float = 0.05
     late_accompaniment: float = 0.15
     no_features: float = 0.1
@@ -45,8 +47,8 @@ class ControlConfig:
         if not -60.0 <= low <= high <= 60.0:
             raise LmdmError(f"visibility_seconds is a range within -60 and 60, got {self.visibility_seconds}.")
         features = (self.no_features, self.no_feature)
-        shares = (self.no_accompaniment, self.late_accompaniment, *features)
-        if min(shares) < 0.0 or self.no_accompaniment + self.late_accompaniment > 1.0 or max(features) > 1.0:
+        shares = (self.no_accompaniment, self.late_accompaniment, self.aligned, *features)
+        if min(shares) < 0.0 or self.no_accompaniment + self.late_accompaniment > 1.0 or max(shares) > 1.0:
             raise LmdmError(f"Shares of what is left out lie in [0, 1] and add up to at most 1, got {self}.")
 
 
@@ -126,6 +128,8 @@ class ControlCrops:
 
     def _lag_frames(self, draws: np.random.Generator) -> int:
         visibility_seconds = draws.uniform(*self.config.visibility_seconds)
+        if self.config.aligned and draws.random() < self.config.aligned:
+            return 0
         return lag_frames_of(self.block_frames, round(visibility_seconds * self.frame_rate_hz))
 
     def _heard(self, crop: Crop, frames: int, draws: np.random.Generator) -> Heard | None:

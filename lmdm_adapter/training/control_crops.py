@@ -29,8 +29,8 @@ class ControlConfig:
     """How frame controls vary from row to row.
 
     `visibility_seconds` is the range of how much of the accompaniment is known when a block is begun, counted from the
-    block's first frame; negative is slack. In the share `aligned` of rows it is not late at all, which is the easiest to
-    learn from. It is left out with `no_accompaniment`, and comes in within the crop with
+    block's first frame; negative is slack. In the share `aligned` of rows it is not late at all, which is
+    easiest to learn from. It is left out with `no_accompaniment`, and comes in within the crop with
     `late_accompaniment`. All other controls are left out together with `no_features`, as in play without a sketch, and
     each by itself with `no_feature`.
     """

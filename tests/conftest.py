@@ -6,8 +6,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from lmdm_adapter.demo.records import Records
 
 # Before torch is imported: spinning threads make a busy machine sixty times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -45,3 +49,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def records() -> Iterator[Records]:
+    """What visitors of the demo record, which is gone with the test."""
+    from lmdm_adapter.demo.records import Records
+
+    made = Records()
+    yield made
+    made.discard_all()

@@ -146,15 +146,3 @@ def test_a_microphone_that_is_refused_leaves_nothing_open(page):
     press(page, "Jam", "#jam-start")
     page.wait_for_function(f"{STATUS}.includes('Permission denied')")
     assert page.evaluate("lmdm.player.captureContext.state") == "closed"
-
-
-def test_a_page_over_plain_http_says_why_it_is_silent(chromium, demo):
-    page = chromium.new_page()
-    page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false })")
-    ready(page, demo.url)
-    assert "https" in shown(page, "status")
-    press(page, "Jam", "#jam-start")
-    page.wait_for_function(f"{STATUS}.includes('No live input: Browsers')")
-    page.click("#jam-stop")
-    page.close()
-    assert demo.ended_within(2.0)

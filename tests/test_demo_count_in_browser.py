@@ -16,8 +16,8 @@ HOME = "http://127.0.0.1:9/"
 """Never asked: the page is made here. An address of this machine is a secure one, which worklets need."""
 LATE_SECONDS, BEAT_SECONDS, BEATS = 0.05, 0.25, 4
 CODE = f"""
-const WORKLETS = {json.dumps(asset("worklets.js"))}, element = document.body;
-const blobUrl = (code) => URL.createObjectURL(new Blob([code], {{ type: "text/javascript" }}));
+const blob = new Blob([{json.dumps(asset("worklets.js"))}], {{ type: "text/javascript" }});
+const WORKLETS_URL = URL.createObjectURL(blob), element = document.body;
 const player = {{ loopbackSeconds: {LATE_SECONDS} }}, said = [], say = (text) => said.push(text);
 {asset("socket_feed.js")}
 const clicks = [], froms = [], beats = [];

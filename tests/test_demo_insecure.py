@@ -19,13 +19,18 @@ def voices():
 
 
 @pytest.fixture(scope="module")
-def page(voices):
-    """The page by a name that is not this machine's own to the browser, though it is."""
-    with pytest.MonkeyPatch.context() as patch, playwright_of() as playwright:
+def demo(voices):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lmdm_adapter.demo.app.hosts_of", lambda host: ["*"])
-        flag = f"--host-resolver-rules=MAP {NAME} 127.0.0.1"
-        with served(voices, max_sessions=1) as demo, browser(playwright, flag) as chromium:
-            yield ready(chromium.new_page(), demo.url.replace("127.0.0.1", NAME))
+        with served(voices, max_sessions=1) as made:
+            yield made
+
+
+@pytest.fixture(scope="module")
+def page(demo):
+    """The page by a name that is not this machine's own to the browser, though it is."""
+    with playwright_of() as playwright, browser(playwright, f"--host-resolver-rules=MAP {NAME} 127.0.0.1") as chromium:
+        yield ready(chromium.new_page(), demo.url.replace("127.0.0.1", NAME))
 
 
 def test_it_says_how_to_open_it_so_that_it_sounds(page):
@@ -37,9 +42,10 @@ def test_it_says_how_to_open_it_so_that_it_sounds(page):
 
 @pytest.mark.parametrize(("tab", "button"), [("Play", "#play-start"), ("Sketch", "#sketch-start"),
                                              ("Jam", "#jam-start"), ("Jam", "#jam-check")])  # fmt: skip
-def test_it_starts_nothing(page, voices, tab, button):
+def test_it_starts_nothing(page, demo, voices, tab, button):
     page.get_by_role("tab", name=tab, exact=True).first.click()
     page.evaluate("window.lmdm.say('')")
     page.click(button)
     page.wait_for_timeout(500)
     assert "https" in shown(page, "status") and not voices.made
+    assert not demo.visits.seats.taken, "a seat would be held that nobody hears"

@@ -12,10 +12,10 @@ import lmdm_adapter
 from lmdm_adapter.demo.band import Band
 from lmdm_adapter.demo.record_log import read_record_log, replayed
 from lmdm_adapter.demo.recorded_voice import RecordedVoice
-from lmdm_adapter.demo.records import Records
 from lmdm_adapter.demo.voice import Wish
 from lmdm_adapter.errors import LmdmError
 from tests.cli import done, save_live, sentence
+from tests.demo_records import sound_of
 from tests.models import tiny_live
 
 WISH = Wish("play", {"prompt": [["house a minor", 1.0]], "steps": 2, "seed": 3, "guidance": 2})
@@ -45,17 +45,6 @@ def played(band, records, *, switched_on_at=0, turns=TURNS):
         voice.next_chunk()
     voice.close()
     return shelf.recordings[-1]
-
-
-@pytest.fixture
-def records():
-    made = Records()
-    yield made
-    made.discard_all()
-
-
-def sound_of(recording):
-    return soundfile.read(recording.wav_path, dtype="float32", always_2d=True)[0]
 
 
 @pytest.mark.parametrize("switched_on_at", [0, 6])

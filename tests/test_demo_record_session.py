@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from lmdm_adapter.demo.records import Records
 from lmdm_adapter.demo.voice import Wish
 from lmdm_adapter.errors import LmdmError
 from tests.cli import done, sentence
+from tests.demo_records import sound_of
 from tests.mode_models import RATE, listening_live
 
 LIVE = listening_live(steps=1)
@@ -36,13 +36,6 @@ MODES = {
     "delay": ("delay", {"sound": True, "beats": 1, "bpm": 100.0}, (*TURNS, *MIXED)),
 }
 CHUNKS = 40
-
-
-@pytest.fixture
-def records() -> Iterator[Records]:
-    made = Records()
-    yield made
-    made.discard_all()
 
 
 @pytest.fixture
@@ -75,10 +68,6 @@ def recorded(
         count += len(voice.next_chunk().samples) > 0
     voice.close()
     return shelf.recordings[-1]
-
-
-def sound_of(recording: Recording) -> np.ndarray:
-    return soundfile.read(recording.wav_path, dtype="float32", always_2d=True)[0]
 
 
 def again(recording: Recording, **settings: Any) -> np.ndarray:

@@ -48,11 +48,11 @@ def test_the_bundle_takes_what_the_recipes_leave() -> None:
 def test_post_training_takes_what_the_recipes_leave() -> None:
     configs = [read_config(ArcForcingRecipe, path) for path in CONFIGS if "arc-forcing" in path.stem]
     outputs = {f"{read_config(recipe_of(path), path).output}/model" for path in CONFIGS}
-    assert len(configs) == 6 and all({config.student, config.base} <= outputs for config in configs)
+    assert len(configs) == 7 and all({config.student, config.base} <= outputs for config in configs)
 
 
 def test_rollouts_leave_the_real_context() -> None:
-    for path in (path for path in CONFIGS if "arc-forcing" in path.stem):
+    for path in (path for path in CONFIGS if "arc-forcing" in path.stem and "compare" not in path.stem):
         post = read_config(ArcForcingRecipe, path)
         runs = {read_config(recipe_of(one), one).output: one for one in CONFIGS}
         student = read_config(FinetuneRecipe, runs[str(Path(post.student).parent)])
@@ -80,7 +80,8 @@ def test_shipped_block_settings() -> None:
     assert sizes == {
         "tiny-finetune": (12, 16), "tiny-finetune-encoder-decoder": (12, 16), "tiny-finetune-guided": (12, 16),
         "tiny-finetune-jam": (12, 16), "tiny-finetune-sketch": (12, 16), "tiny-finetune-both": (12, 16),
-        "tiny-finetune-controls": (12, 16), "tiny-compare-finetune-copied": (12, 16),
+        "tiny-finetune-controls": (12, 16), "tiny-finetune-jam-aligned": (12, 16),
+        "tiny-finetune-jam-late": (12, 16), "tiny-compare-finetune-copied": (12, 16),
         "tiny-compare-finetune-random": (12, 16), "tiny-compare-finetune-encoder-decoder": (12, 16),
         "finetune-48x4": (48, 4), "finetune-10x23": (10, 23), "finetune-small-48x4": (48, 4),
         "finetune-small-lora-48x4": (48, 4), "my-music-finetune": (12, 16), "my-music-finetune-guided": (12, 16),

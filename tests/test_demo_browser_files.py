@@ -157,14 +157,15 @@ def test_jam_too_shows_the_model_that_would_play(page, models):
     page.wait_for_function("document.querySelector('[data-show=status]').textContent.includes('lacks')")
 
 
+def upload(page, files):
+    """Send files, and wait until each has arrived: one that is still on its way is no part of what is loaded."""
+    page.locator("#model-files input[type=file]").set_input_files(files)
+    page.locator("#model-files a[download]").nth(len(files) - 1).wait_for(timeout=60_000)
+
+
 def test_an_upload_plays_and_stops(page, demo, models):
     page.get_by_role("button", name="Model", exact=False).first.click()
-    for _ in range(3):
-        page.wait_for_timeout(1000)
-        page.locator("#model-files input[type=file]").set_input_files(sorted(models[1].iterdir()))
-        if page.get_by_text("adapter.safetensors").count() > 1:
-            break
-    page.wait_for_timeout(1000)
+    upload(page, sorted(models[1].iterdir()))
     page.click("#model-load")
     page.locator("#model-said").get_by_text("an upload").wait_for(timeout=60_000)
     page.locator("#model-said").get_by_text("float32 on cpu").wait_for(timeout=60_000)

@@ -95,9 +95,7 @@ def test_the_drawing_and_the_sound_are_what_makes_the_music(records: Records, so
     assert sound_of(jam).tobytes() != sound_of(other).tobytes()
 
 
-def test_the_command_plays_it_again_with_the_input_beside_the_log(
-    records: Records, song: Path, tmp_path: Path
-) -> None:
+def test_the_command_plays_it_again_with_the_input_beside_the_log(records: Records, song: Path, tmp_path: Path) -> None:
     LIVE.save(tmp_path / "live")
     live = lmdm.load(tmp_path / "live")
     recording = recorded(records, song, "jam ahead", live=live, name=str(tmp_path / "live"))

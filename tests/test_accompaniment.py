@@ -27,7 +27,7 @@ LENGTHS = (5, 6, 5, 4, 5, 6)  # a tempo grid moves borders by a frame
 SPEC = BlockSpec(block_frames=5, context_blocks=2)
 FRAMES, RATE_HZ = sum(LENGTHS), 20.0
 DECLARED = accompaniment_controls(CHANNELS)
-VISIBILITY = (-3, 0, 2, 9)
+VISIBILITY = (-3, 0, 2, 6)
 REGIMES = ("block-causal", "encoder-decoder")
 
 
@@ -85,6 +85,12 @@ def test_a_lag_of_the_block_alone_needs_a_frame_too_many_of_longer_blocks() -> N
     tight = accompaniment(heard, 6, 6, lag_frames=lag_frames_of(5, 0), frame_rate_hz=RATE_HZ)
     safe = accompaniment(heard, 6, 6, lag_frames=lag_frames_of(6, 0), frame_rate_hz=RATE_HZ)
     assert tight[MASK].sum() == 5 and safe[MASK].sum() == 6
+
+
+def test_a_view_beyond_the_block_is_that_of_the_block() -> None:
+    latents = partner()
+    assert lag_of(max(LENGTHS)) == lag_of(max(LENGTHS) + 9) == 0
+    assert torch.equal(at_once(latents, 6 + 9)[0, 1:-1], latents[:, :FRAMES])
 
 
 def model() -> DiT:

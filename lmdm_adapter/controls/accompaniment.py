@@ -96,8 +96,9 @@ def lag_frames_of(longest_block_frames: int, visibility_frames: int) -> int:
     `visibility_frames` is how much of it is known when a block is begun, counted from that block's first frame:
     positive is the future (a file), 0 all that was played until then, negative leaves time for encoding and compute.
     The last token of the longest block then carries the last frame that is known; shorter ones are on the safe side.
+    Whoever sees further than the block hears it aligned, at lag 0: no frame is carried early.
     """
-    return longest_block_frames - visibility_frames
+    return max(0, longest_block_frames - visibility_frames)
 
 
 def accompaniment(

@@ -13,7 +13,7 @@ import torch
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.recipes import base, codec, decoder, finetune
-from lmdm_adapter.spec import BlockSpec
+from lmdm_adapter.spec import BlockSpec, Sampling
 from lmdm_adapter.training.configs import build_config
 from lmdm_adapter.training.data import SongData
 from tests.models import SPEC, tiny_live
@@ -88,6 +88,10 @@ def test_guidance_is_learned_from_a_model_that_has_some(tmp_path: Path, monkeypa
         finetune.run(build_config(finetune.FinetuneRecipe, {
             **needed, "learn_guidance": 2.0, "spec": {"block_frames": SPEC.block_frames, "context_blocks": 3},
         }))  # fmt: skip
+    live = tiny_live()
+    led = replace(live, section=replace(live.section, sampling=Sampling(guidance=2.0, guided_controls=True)))
+    with pytest.raises(LmdmError, match="plays with guided_controls"):
+        finetune.guide_of(led, build_config(finetune.FinetuneRecipe, {**needed, "learn_guidance": 2.0}))
     assert not Path("o").exists()
 
 

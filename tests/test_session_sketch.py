@@ -101,6 +101,15 @@ def test_gain_scales_and_zero_is_absent() -> None:
     assert all(np.array_equal(blocks[0][name], rows) for name, rows in halved.items())
 
 
+def test_each_feature_has_a_live_gain_of_its_own() -> None:
+    blocks = told(SketchMode(CONFIG, sketch=known()), ((2000, "melody_gain", 0.0),), sketch_gain=0.5, rhythm_gain=0.5)
+    given = {name: rows.numpy()[:, :6] for name, rows in known().controls().items()}
+    assert np.array_equal(blocks[0]["sketch_rhythm"], given["sketch_rhythm"] * np.float32(0.25))
+    assert np.array_equal(blocks[0]["sketch_melody"], given["sketch_melody"] * np.float32(0.5))
+    later = blocks[-(-2000 // (6 * FRAME))]
+    assert "sketch_melody" not in later and later["sketch_loudness"].any()
+
+
 def test_features_that_are_left_out_are_not_drawn() -> None:
     blocks = told(SketchMode(CONFIG, sketch=known(), without=("melody",)))
     assert not joined(blocks, "sketch_melody").any() and joined(blocks, "sketch_loudness").any()
@@ -129,7 +138,7 @@ def test_what_a_model_lacks_is_said_with_its_cure() -> None:
     assert all(unmet_need(live, mode) is None for mode in ("stream", "sketch", "jam", "delay"))
     assert unmet_need(plain, "stream") is None
     with pytest.raises(
-        LmdmError, match="mode jam needs .*accompaniment_lag, which tiny lacks; `lmdm train finetune --con"
+        LmdmError, match="mode jam needs .*accompaniment_lag, which tiny lacks; take the bundled tiny-controls, or `lmdm train finetune --con"
     ):
         require_needs(plain, "jam", model="tiny")
     with pytest.raises(LmdmError, match="mode delay needs .*sketch_rhythm, .*finetune --controls sketch`"):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def delay(
     source: InputArgument,
     prompt: PromptArgument = "",
-    model: ModelOption = "tiny",
+    model: ModelOption = "tiny-controls",
     out: OutOption = Path("out.wav"),
     beats: Annotated[
         Optional[float],  # noqa: UP045

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def sketch(
     source: InputArgument,
     prompt: PromptArgument = "",
-    model: ModelOption = "tiny",
+    model: ModelOption = "tiny-controls",
     out: OutOption = Path("out.wav"),
     tightness: TightnessOption = 1.0,
     without: Annotated[

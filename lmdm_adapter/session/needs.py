@@ -17,7 +17,7 @@ def unmet_need(section: LmdmSection, mode: str, *, model: str = "this one") -> s
     """The sentence about what `model`, with that section, lacks for a mode, or None."""
     group = NEEDED_GROUP.get(mode)
     names = {name for name, _ in section.frame_controls}
-    cure = f"`lmdm train finetune --controls {group}` makes a model that has"
+    cure = f"take the bundled tiny-controls, or `lmdm train finetune --controls {group}` makes a model that has"
     if group == "accompaniment" and not names.issuperset(ACCOMPANIMENT):
         return f"{mode} needs a model with {', '.join(ACCOMPANIMENT)}, which {model} lacks; {cure} them."
     if group == "sketch" and not names.intersection(SKETCH):

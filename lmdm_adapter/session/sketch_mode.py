@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lmdm_adapter.controls.declared import SKETCH
 from lmdm_adapter.controls.sketch import Sketch, SketchConfig
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.budget import Budget, Timing, delay_budget, stream_budget
@@ -17,6 +18,8 @@ from lmdm_adapter.session.sketch_line import SketchLine
 
 KEPT_FRAMES = 2048
 LOOP_SECONDS = 2.0
+FEATURE_GAINS = {f"{name.removeprefix('sketch_')}_gain": name for name in SKETCH}
+"""The live gain of each feature; gains of the sketch and of a feature in it multiply."""
 
 
 class SketchFollower:
@@ -40,7 +43,7 @@ class SketchFollower:
         self.loop_frames, self.without, self.ears = loop_frames, tuple(without), ears
         self._longest_block_frames = longest_block_frames
         self.line = self.line_from(0)
-        self._gain, self._tightness, self._freeze = 1.0, 1.0, False
+        self._gains, self._tightness, self._freeze = dict.fromkeys(("sketch_gain", *FEATURE_GAINS), 1.0), 1.0, False
         if ears is not None and late_samples > device_samples:
             self.hear(np.zeros((late_samples - device_samples, 1), np.float32))  # what was before the session
 
@@ -59,17 +62,18 @@ class SketchFollower:
             self.line.append(sketch.without(*self.without))
 
     def frame_controls(self, first_frame: int, frames: int) -> FrameControls | None:
-        """The sketch of the block, as loose and as strong as the knobs say; None at gain 0."""
+        """The sketch of the block, as loose and as strong as the knobs say, but for features of gain 0; or None."""
         self._follow_freeze(first_frame)
-        if self._gain == 0.0:
+        gains = {name: self._gains["sketch_gain"] * self._gains[knob] for knob, name in FEATURE_GAINS.items()}
+        if not any(gains.values()):
             return None
         controls = self.line.read(first_frame, frames, tightness=self._tightness)
-        return {name: values * np.float32(self._gain) for name, values in controls.items()} or None
+        return {name: values * np.float32(gains[name]) for name, values in controls.items() if gains[name]} or None
 
     def turn(self, name: str, value: Any) -> None:
-        """Sketch gain, tightness and freeze."""
-        if name == "sketch_gain":
-            self._gain = value
+        """Gains of the sketch and of its features, tightness and freeze."""
+        if name in self._gains:
+            self._gains[name] = value
         elif name == "tightness":
             self._tightness = value
         elif name == "freeze":

@@ -38,5 +38,6 @@ def test_wishes_that_cannot_be_are_refused_in_a_sentence(mode, values, source, s
 
 @pytest.mark.parametrize("mode", ["sketch", "jam", "delay"])
 def test_a_model_without_the_controls_says_which_command_makes_one(mode: str) -> None:
-    with pytest.raises(LmdmError, match=f"The mode {mode} needs .*which plain lacks; take the bundled tiny-controls, or `lmdm train finetune --controls"):
+    cure = "take the bundled tiny-controls, or `lmdm train finetune --controls"
+    with pytest.raises(LmdmError, match=f"The mode {mode} needs .*which plain lacks; {cure}"):
         Band(tiny_live(), name="plain").voice(Wish(mode, {"sketch": DRAWING}))

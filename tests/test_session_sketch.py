@@ -138,7 +138,7 @@ def test_what_a_model_lacks_is_said_with_its_cure() -> None:
     assert all(unmet_need(live, mode) is None for mode in ("stream", "sketch", "jam", "delay"))
     assert unmet_need(plain, "stream") is None
     with pytest.raises(
-        LmdmError, match="mode jam needs .*accompaniment_lag, which tiny lacks; take the bundled tiny-controls, or `lmdm"
+        LmdmError, match="jam needs .*accompaniment_lag, which tiny lacks; take the bundled tiny-controls, or `lmdm"
     ):
         require_needs(plain, "jam", model="tiny")
     with pytest.raises(LmdmError, match="mode delay needs .*sketch_rhythm, .*finetune --controls sketch`"):

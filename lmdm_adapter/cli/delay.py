@@ -88,6 +88,7 @@ def delay(
         f"{out}: {report.seconds:.2f} s, answers after {report.latency_seconds:.3f} s, "
         f"real-time factor {report.real_time_factor:.2f}"
     )
+    say(str(report.budget))
 
 
 def asked_seconds(beats: float | None, bpm: float | None, seconds: float | None) -> float:

@@ -78,6 +78,7 @@ def jam(
         f"{out}: {report.seconds:.2f} s with {source}, answering after {report.latency_seconds:.2f} s, "
         f"real-time factor {report.real_time_factor:.2f}"
     )
+    say(str(report.budget))
 
 
 def jam_mode_of(stage: Stage, visibility_seconds: float | None, notice: Callable[[str], None]) -> Mode:

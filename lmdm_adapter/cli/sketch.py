@@ -71,6 +71,7 @@ def sketch(
     )  # fmt: skip
     report = play_file(request, lambda stage: sketch_mode_of(stage, without or []), notice=say)
     say(f"{out}: {report.seconds:.2f} s after {source}, real-time factor {report.real_time_factor:.2f}")
+    say(str(report.budget))
 
 
 def sketch_mode_of(stage: Stage, without: list[str]) -> Mode:

@@ -160,7 +160,7 @@ def test_a_jam_with_a_backing_track_that_is_seen_ahead(page, live, facts, voices
     heard = backing(live)[: len(samples)]
     expected = [
         performed(engine_of(live, facts, AheadJam.seeing(live.codec, facts, backing(live), visibility_seconds=seconds),
-                            source=(RATE, 1), **values), heard, chunk=500) for seconds in (1.0, 0.5)
+                            source=(RATE, 1), **values), heard, chunk=500) for seconds in (1.0, 0.0)
     ]  # fmt: skip
     assert np.array_equal(samples, expected[0]) and not np.array_equal(samples, expected[1])
 

@@ -146,7 +146,7 @@ def test_midi_comes_in_through_jack(server: JackServer, lmdm: Start, tmp_path: P
     mapping, report = tmp_path / "map.json", tmp_path / "report.json"
     process = lmdm("live", "--steps", 1, "--guidance", 1, "--midi-in", "virtual", "--midi-learn",
                    "gain_db", "--midi-map", mapping, "--minutes", 0.3, "--json", report)  # fmt: skip
-    assert waited(lambda: bool(midi_inputs(server)), seconds=60)
+    assert waited(lambda: bool(midi_inputs(server)), seconds=120)
     (port,) = midi_inputs(server)
     assert port == "lmdm:lmdm"
     sender = subprocess.run(

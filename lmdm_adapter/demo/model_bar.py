@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from lmdm_adapter.demo.app_plan import DemoPlan, Facts
+from lmdm_adapter.demo.app_plan import DemoPlan
 from lmdm_adapter.demo.chooser import Chooser
 from lmdm_adapter.demo.listener import QUIET, Listener, visitor_of
 from lmdm_adapter.demo.model_choice import DTYPES, ModelChoice, devices
@@ -52,7 +52,7 @@ def model_bar(listener: Listener, desk: ModelDesk) -> None:
     loading = load.click(_load(desk), [name, device, dtype, files], said, concurrency_limit=None, **QUIET)
     news, visits = listener.news, listener.visits
     for component, read in ((device, lambda facts: facts.device), (dtype, lambda facts: facts.dtype),
-                            (said, lambda facts: _paragraph(_arrived(desk.chooser, facts)))):  # fmt: skip
+                            (said, lambda facts: _paragraph(facts.sentence))):  # fmt: skip
         news.about(component, read)
     news.now(loading.then, unless=lambda request: visits.block_seconds(visitor_of(request)) is not None)
 
@@ -83,12 +83,6 @@ def _require_own_page(request: gr.Request, plan: DemoPlan) -> None:
     headers = request.headers
     if not same_origin(headers.get("origin"), headers.get("host"), allowed=plan.allowed_origins):
         raise LmdmError("Models are chosen on the server's own page.")
-
-
-def _arrived(chooser: Chooser, facts: Facts) -> str:
-    """What is said of a model that is there: as its loading ended, if it was loaded, so that no page unsays that."""
-    ended = chooser.progress.sentence
-    return ended if ended.startswith(facts.sentence) else facts.sentence
 
 
 def _paragraph(text: str) -> str:

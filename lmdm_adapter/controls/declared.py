@@ -10,14 +10,18 @@ FrameControls = Sequence[tuple[str, int]]
 """Names and channels of frame controls, in the order of their columns in the projection."""
 
 CONTEXT = ("context_mask", "context_latents")
-ACCOMPANIMENT = ("accompaniment_mask", "accompaniment_latents", "accompaniment_lag")
+HEARD = ("accompaniment_mask", "accompaniment_latents", "accompaniment_lag")
+"""What every model that hears an accompaniment declares."""
+HARMONY = "accompaniment_harmony"
+"""Its pitch classes, which a model may hear besides."""
+ACCOMPANIMENT = (*HEARD, HARMONY)
 SKETCH = ("sketch_loudness", "sketch_brightness", "sketch_melody", "sketch_rhythm")
 MAX_CHANNELS = 4096
 
 
 def accompaniment_controls(latent_channels: int) -> tuple[tuple[str, int], ...]:
     """What carries another player: whether a frame exists, its latents, and how late it is carried."""
-    return tuple(zip(ACCOMPANIMENT, (1, latent_channels, 1), strict=True))
+    return tuple(zip(HEARD, (1, latent_channels, 1), strict=True))
 
 
 def stands_for(group: str, name: str) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.controls.accompaniment import LATENTS, Heard, accompaniment, lag_frames_of
-from lmdm_adapter.controls.declared import ACCOMPANIMENT, FrameControls
+from lmdm_adapter.controls.declared import ACCOMPANIMENT, HARMONY, HEARD, FrameControls
 from lmdm_adapter.controls.frames import packed_controls
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.training.clips import Clip, Crop, LatentCrops
@@ -31,7 +31,7 @@ class ControlConfig:
     `visibility_seconds` is the range of how much of the accompaniment is known when a block is begun, counted from the
     block's first frame; negative is slack. In the share `aligned` of rows it is not late at all, which is
     easiest to learn from. It is left out with `no_accompaniment`, and comes in within the crop with
-    `late_accompaniment`. All other controls are left out together with `no_features`, as in play without a sketch, and
+    `late_accompaniment`; its harmony alone is left out with `no_harmony`. All other controls are left out together with `no_features`, as in play without a sketch, and
     each by itself with `no_feature`.
     """
 
@@ -39,6 +39,7 @@ class ControlConfig:
     aligned: float = 0.0
     no_accompaniment: float = 0.05
     late_accompaniment: float = 0.15
+    no_harmony: float = 0.1
     no_features: float = 0.1
     no_feature: float = 0.2
 
@@ -47,7 +48,7 @@ class ControlConfig:
         if not -60.0 <= low <= high <= 60.0:
             raise LmdmError(f"visibility_seconds is a range within -60 and 60, got {self.visibility_seconds}.")
         features = (self.no_features, self.no_feature)
-        shares = (self.no_accompaniment, self.late_accompaniment, self.aligned, *features)
+        shares = (self.no_accompaniment, self.late_accompaniment, self.no_harmony, self.aligned, *features)
         if min(shares) < 0.0 or self.no_accompaniment + self.late_accompaniment > 1.0 or max(shares) > 1.0:
             raise LmdmError(f"Shares of what is left out lie in [0, 1] and add up to at most 1, got {self}.")
 
@@ -140,7 +141,18 @@ class ControlCrops:
             return None
         is_late = fate < self.config.no_accompaniment + self.config.late_accompaniment
         origin = crop.first_frame + late if is_late else 0
-        return Heard(latents[:, origin:].float(), origin, origin)
+        return Heard(
+            latents[:, origin:].float(), origin, origin, harmony=self._harmony(crop, draws)[:, origin:].float()
+        )
+
+    def _harmony(self, crop: Crop, draws: np.random.Generator) -> Tensor:
+        """That of the whole clip, or silence where it is left out; nothing for a model that does not hear it."""
+        channels = dict(self.declared).get(HARMONY)
+        if channels is None:
+            return torch.zeros(0, crop.clip.frames)
+        told = crop.clip.controls.get(HARMONY)
+        is_there = told is not None and draws.random() >= self.config.no_harmony
+        return told if is_there else torch.zeros(channels, crop.clip.frames)
 
 
 def controlled_crops_of(
@@ -163,7 +175,7 @@ def controlled_crops_of(
 def require_held(clips: Sequence[Clip], frame_controls: FrameControls) -> None:
     """Refuse to train frame controls that none of the clips has."""
     for name, _ in frame_controls:
-        wanted = LATENTS if name in ACCOMPANIMENT else name
+        wanted = LATENTS if name in HEARD else name
         if not any(wanted in clip.controls for clip in clips):
             raise LmdmError(
                 f"None of {len(clips)} clips has the frame control {name!r} to train with; songs have an accompaniment "

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.codec import Codec
-from lmdm_adapter.controls.declared import accompaniment_controls, named
+from lmdm_adapter.controls.declared import HARMONY, accompaniment_controls, named, stands_for
+from lmdm_adapter.controls.harmony import HARMONY_CHANNELS, HarmonyConfig, harmony
 from lmdm_adapter.controls.sketch import Sketch, SketchConfig, drawn_widths, loosened, sketched
 from lmdm_adapter.errors import LmdmError
 
@@ -24,14 +25,16 @@ class ControlSource:
     """A group of frame controls that are features of a sound.
 
     `extract` gives them for audio at the codec's rate: by name, `(channels, frames)`, one column for each frame of
-    latents or more. `loosen` is how a crop of them is made less exact in training; None leaves it as it is. `sketch`
-    are the settings of a sketch, which the model keeps for its players.
+    latents or more; the audio is the music, or with `of_others` what accompanies it. `loosen` is how a crop of them is
+    made less exact in training; None leaves it as it is. `sketch` are the settings of a sketch, which the model keeps
+    for its players.
     """
 
     controls: tuple[tuple[str, int], ...]
     extract: Callable[[Audio], Mapping[str, np.ndarray]]
     loosen: Loosen | None = None
     sketch: SketchConfig | None = None
+    of_others: bool = False
 
     def of(self, audio: Audio, *, frames: int) -> dict[str, Tensor]:
         """The first `frames` columns of every feature, in fp32.
@@ -71,20 +74,30 @@ def sketch_source(codec: Codec, sketch: SketchConfig | None = None) -> ControlSo
     return ControlSource(config.frame_controls, lambda audio: sketched(config, audio).controls(), loosen, config)
 
 
+def harmony_source(codec: Codec, sketch: SketchConfig | None = None) -> ControlSource:
+    """The harmony of the accompaniment on the codec's frames; of the settings of a sketch it needs none."""
+    config = HarmonyConfig(codec.frame_samples, codec.sample_rate)
+    controls = ((HARMONY, HARMONY_CHANNELS),)
+    return ControlSource(controls, lambda audio: {HARMONY: harmony(config, audio)}, of_others=True)
+
+
 SourceMaker = Callable[[Codec, SketchConfig | None], ControlSource]
-SOURCES: Mapping[str, SourceMaker] = {"sketch": sketch_source}
+SOURCES: Mapping[str, SourceMaker] = {"sketch": sketch_source, "accompaniment": harmony_source}
 """Sources by the group that they make, for a codec whose frames they follow, and for the sketches of a model."""
 
 
 def sources_of(
     names: Sequence[str], codec: Codec, makers: Mapping[str, SourceMaker], *, sketch: SketchConfig | None = None
 ) -> tuple[ControlSource, ...]:
-    """The sources of those groups among `names` that have one; accompaniment has none, it is the other stems.
+    """The sources of controls that `names` stand for; the latents of an accompaniment have none, they are other stems.
 
     `sketch` are the settings that a model was trained with, or is to be; None leaves them to the source.
     """
     groups = dict.fromkeys(name.partition("_")[0] for name in names)
-    return tuple(makers[group](codec, sketch) for group in groups if group in makers)
+    made = (makers[group](codec, sketch) for group in groups if group in makers)
+    return tuple(
+        source for source in made if any(stands_for(name, own) for name in names for own, _ in source.controls)
+    )
 
 
 def declared_by(

@@ -132,29 +132,31 @@ def _encoded(
     found: dict[str, Tensor] = {}
     rendered = {} if targets == [None] else render(song, codec.sample_rate)
 
+    of_music, of_others = ([one for one in sources if one.of_others == others] for others in (False, True))
+
     @cache  # several targets may have their music or their accompaniment in common
-    def featured(stems: tuple[str, ...]) -> Mapping[str, Tensor]:
-        return _features(codec, mix({name: rendered[name] for name in stems}), sources)
+    def played(stems: tuple[str, ...]) -> Mapping[str, Tensor]:
+        return _features(codec, mix({name: rendered[name] for name in stems}), of_music, latents=MUSIC)
 
     @cache
-    def heard(stems: tuple[str, ...]) -> Tensor:
-        return _latents(codec, mix({name: rendered[name] for name in stems}))
+    def heard(stems: tuple[str, ...]) -> Mapping[str, Tensor]:
+        audio = mix({name: rendered[name] for name in stems})
+        return _features(codec, audio, of_others, latents=ACCOMPANIMENT_LATENTS)
 
     for target in targets:
         if target is None:
-            found |= _features(codec, _whole(song, codec.sample_rate, songs), sources)
+            found |= _features(codec, _whole(song, codec.sample_rate, songs), of_music, latents=MUSIC)
         elif target.sounds_in(song):
-            found |= {f"{target.name}/{name}": values for name, values in featured(target.stems).items()}
-            found[f"{target.name}/{ACCOMPANIMENT_LATENTS}"] = heard(target.others)
+            own = {**played(target.stems), **heard(target.others)}
+            found |= {f"{target.name}/{name}": values for name, values in own.items()}
     return found
 
 
-def _features(codec: Codec, audio: Audio, sources: Sequence[ControlSource]) -> dict[str, Tensor]:
-    """Latents of the music, and what the sources say of it."""
-    latents = _latents(codec, audio)
-    found = {MUSIC: latents}
+def _features(codec: Codec, audio: Audio, sources: Sequence[ControlSource], *, latents: str) -> dict[str, Tensor]:
+    """Latents of a sound, by the name `latents`, and what the sources say of it."""
+    found = {latents: _latents(codec, audio)}
     for source in sources:
-        found |= source.of(audio, frames=latents.shape[-1])
+        found |= source.of(audio, frames=found[latents].shape[-1])
     return found
 
 

@@ -10,7 +10,8 @@ import torch
 
 import lmdm_adapter as lmdm
 from lmdm_adapter.audio import Audio
-from lmdm_adapter.controls.declared import accompaniment_controls
+from lmdm_adapter.controls.declared import HARMONY, accompaniment_controls
+from lmdm_adapter.controls.harmony import HARMONY_CHANNELS
 from lmdm_adapter.controls.sketch import Sketch, SketchConfig
 from lmdm_adapter.hosts.stable_audio_tools import network_config
 from lmdm_adapter.live import LiveModel
@@ -25,12 +26,13 @@ from tests.randomise import randomise
 RATE, FRAME = 8000, 64
 CONFIG = SketchConfig(FRAME, RATE, bins=24, top_k=2, window_seconds=0.016, melody_ahead_seconds=0.02, widest_frames=5)
 ACCOMPANIMENT = accompaniment_controls(LATENT_CHANNELS)
+HARMONY_CONTROLS = ((HARMONY, HARMONY_CHANNELS),)
 PLAN = SessionPlan.listening(0.1)
 SPEC = BlockSpec(block_frames=6, context_blocks=3)
 
 
-def listening_live(seed: int = 0, *, steps: int = 2, spec: BlockSpec = SPEC) -> LiveModel:
-    """A tiny model at 8 kHz with accompaniment and sketch, all of whose columns are drawn."""
+def listening_live(seed: int = 0, *, steps: int = 2, spec: BlockSpec = SPEC, harmony: bool = False) -> LiveModel:
+    """A tiny model at 8 kHz with accompaniment, its harmony if told so, and sketch, all of whose columns are drawn."""
     config = host_config()
     config["sample_rate"] = RATE
     autoencoder = config["model"]["pretransform"]["config"]
@@ -41,7 +43,8 @@ def listening_live(seed: int = 0, *, steps: int = 2, spec: BlockSpec = SPEC) -> 
     network = Network(section.extend(network_config(config)))
     randomise(network, seed)
     live = LiveModel(network.requires_grad_(False).eval(), section, config)
-    live = lmdm.with_controls(live, (*ACCOMPANIMENT, *CONFIG.frame_controls), sketch=CONFIG)
+    heard = (*ACCOMPANIMENT, *HARMONY_CONTROLS) if harmony else ACCOMPANIMENT
+    live = lmdm.with_controls(live, (*heard, *CONFIG.frame_controls), sketch=CONFIG)
     weight = live.network.dit.to_input_add_embed.weight
     first = 1 + LATENT_CHANNELS
     with torch.no_grad():

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("gradio")
 from lmdm_adapter.codec_stream import low_latency_frames
+from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.demo.backing import STYLES, backing_track
 from lmdm_adapter.demo.band import Band
 from lmdm_adapter.demo.tabs import live_input
@@ -158,10 +159,11 @@ def test_a_jam_with_a_backing_track_that_is_seen_ahead(page, live, facts, voices
     assert voices.made[-1].engine.mode.timing.visibility_frames == 125
     values = {"prompt": "jazz, upright bass, piano", "mix": 0.7}
     heard = backing(live)[: len(samples)]
+    hearing = Listening(live.codec)
+    modes = [AheadJam.seeing(hearing, facts, backing(live), visibility_seconds=seconds) for seconds in (1.0, 0.0)]
     expected = [
-        performed(engine_of(live, facts, AheadJam.seeing(live.codec, facts, backing(live), visibility_seconds=seconds),
-                            source=(RATE, 1), **values), heard, chunk=500) for seconds in (1.0, 0.0)
-    ]  # fmt: skip
+        performed(engine_of(live, facts, mode, source=(RATE, 1), **values), heard, chunk=500) for mode in modes
+    ]
     assert np.array_equal(samples, expected[0]) and not np.array_equal(samples, expected[1])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.demo.session_settings import decibels
 from lmdm_adapter.demo.session_voice import Played, SessionVoice
 from lmdm_adapter.demo.session_wish import LINE_SECONDS
@@ -33,6 +34,7 @@ from tests.demo_session import (
 )  # fmt: skip
 from tests.mode_models import CONFIG, RATE
 
+HEARING = Listening(LIVE.codec)
 LATE = round((1.25 * LEAD_SECONDS + LINE_SECONDS) * RATE)
 DELAYED_SAMPLES = 6000
 DELAY, DELAY_SECONDS = {"beats": 1, "bpm": 100.0}, 0.6
@@ -56,7 +58,7 @@ def test_a_file_is_known_ahead_and_begins_again(song) -> None:
     path, samples = song
     dry = np.tile(samples, (3, 1))
     jam = played(voice_of("jam", {"sound": path, "visibility_seconds": 0.3, "mix": 0.5}, lead_seconds=1.2))
-    mode = AheadJam.seeing(LIVE.codec, FACTS, samples, visibility_seconds=0.3)
+    mode = AheadJam.seeing(HEARING, FACTS, samples, visibility_seconds=0.3)
     assert np.array_equal(jam, rendered(engine_of(mode, source=(RATE, 1), mix=0.5), dry))
     sketch = played(voice_of("sketch", {"sound": path}))
     assert np.array_equal(sketch, rendered(engine_of(AheadSketch(CONFIG, samples), source=(RATE, 1)), dry))
@@ -68,14 +70,15 @@ def test_a_file_is_known_ahead_and_begins_again(song) -> None:
 
 def test_a_file_may_be_heard_as_if_it_were_live(song) -> None:
     path, samples = song
-    timing = JamTiming.live(LIVE.codec, FACTS, PLAN, visibility_seconds=-1.0)
-    expected = rendered(engine_of(JamMode(LIVE.codec, timing), source=(RATE, 1)), np.concatenate([samples, samples]))
+    timing = JamTiming.live(HEARING, FACTS, PLAN, visibility_seconds=-1.0)
+    heard = np.concatenate([samples, samples])
+    expected = rendered(engine_of(JamMode(HEARING, timing), source=(RATE, 1)), heard)
     assert np.array_equal(played(voice_of("jam", {"sound": path, "visibility_seconds": -1.0})), expected)
 
 
 def live_modes(device: int) -> dict[str, Any]:
     return {
-        "jam": JamMode(LIVE.codec, JamTiming.live(LIVE.codec, FACTS, PLAN, device_samples=device)),
+        "jam": JamMode(HEARING, JamTiming.live(HEARING, FACTS, PLAN, device_samples=device)),
         "sketch": SketchMode.following(CONFIG, FACTS, PLAN, device_samples=device),
         "delay": DelayMode.of(CONFIG, FACTS, PLAN, delay_seconds=DELAY_SECONDS, device_samples=device),
     }

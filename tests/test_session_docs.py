@@ -7,6 +7,7 @@ from pathlib import Path
 
 import lmdm_adapter as lmdm
 from lmdm_adapter.cli.latencies import latencies
+from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.controls.sketch import SketchConfig
 from lmdm_adapter.session.budget import stream_budget
 from lmdm_adapter.session.jam_mode import JamTiming, jam_timing_budget
@@ -24,7 +25,7 @@ def test_the_table_is_right() -> None:
     rows = []
     for facts in (*large, own):
         config, timing = SketchConfig.of_frames(facts.frame_samples, facts.sample_rate), facts.timing()
-        jam = JamTiming.live(tiny.codec, facts, plan, look_ahead_frames=8)
+        jam = JamTiming.live(Listening(tiny.codec), facts, plan, look_ahead_frames=8)
         budgets = (
             stream_budget(timing, lead_seconds=1.0), following_budget("delay", config, timing, lead_seconds=0.5),
             jam_timing_budget(jam, timing),

@@ -15,11 +15,13 @@ from lmdm_adapter.audio import Audio
 from lmdm_adapter.controls import Controls, condition
 from lmdm_adapter.controls.accompaniment import Heard, accompaniment
 from lmdm_adapter.controls.frames import packed_controls
+from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.live import LiveModel
 from lmdm_adapter.network.parallel import parallel_velocity
 from lmdm_adapter.samplers import noise
 from lmdm_adapter.session.engine import Engine
-from lmdm_adapter.session.jam_mode import JamMode, JamTiming, encoded
+from lmdm_adapter.session.jam_mode import JamMode, JamTiming
 from lmdm_adapter.session.maker import Facts, facts_of
 from lmdm_adapter.session.plan import SessionPlan
 from lmdm_adapter.session.restored import restored_mode
@@ -30,35 +32,34 @@ from tests.test_session_replay import recorded, replayed
 
 LIVE = listening_live(steps=1)
 FACTS = facts_of(LIVE)
-CODEC = LIVE.codec
+HEARING = Listening(LIVE.codec)
 
 
 def sound(samples: int = 4500, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-0.5, 0.5, (samples, 1)).astype(np.float32)
 
 
-def engine_of(timing: JamTiming, *, known: torch.Tensor | None = None, **values: Any) -> Engine:
-    mode = JamMode(CODEC, timing, known=known)
-    return Engine(LIVE, FACTS, mode, state=LIVE.start(3), plan=PLAN, source=(RATE, 1),
+def engine_of(timing: JamTiming, *, known: Heard | None = None, live: LiveModel = LIVE, **values: Any) -> Engine:
+    mode = JamMode(Listening.of(live.codec, live.section.frame_controls), timing, known=known)
+    return Engine(live, FACTS, mode, state=live.start(3), plan=PLAN, source=(RATE, 1),
                   values={"prompt": "house", **values})  # fmt: skip
 
 
-def parallel(engine: Engine, heard: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+def parallel(engine: Engine, heard: np.ndarray, live: LiveModel = LIVE) -> tuple[torch.Tensor, torch.Tensor]:
     """What the session played as latents `1 c n`, and the same from one parallel forward over the shifted whole."""
     state, timing = engine.performer.state, engine.mode.timing
     blocks = (*state.history, *state.blocks, *state.pending)
     clean = torch.cat([block.latents for block in blocks], dim=-1)
     frames, lengths = clean.shape[-1], tuple(block.frames for block in blocks)
-    latents = encoded(CODEC, Audio(heard.T, RATE))
-    given = accompaniment(Heard(latents, kept_frames=latents.shape[-1]), 0, frames, lag_frames=timing.lag_frames,
-                          frame_rate_hz=FACTS.frame_rate_hz)  # fmt: skip
-    controls = packed_controls(given, LIVE.network.dit.config.further_controls, rows=1, frames=frames)
+    whole = engine.mode.listening.whole(Audio(heard.T, RATE))
+    given = accompaniment(whole, 0, frames, lag_frames=timing.lag_frames, frame_rate_hz=FACTS.frame_rate_hz)
+    controls = packed_controls(given, live.network.dit.config.further_controls, rows=1, frames=frames)
     drawn = [noise(3, block, 0, "denoise", shape=(clean.shape[1], n)) for block, n in enumerate(lengths)]
     start = torch.cat(drawn, dim=-1)[None]
-    told = condition(LIVE.network, Controls.of("house"), window_seconds=LIVE.window_seconds, device=LIVE.device)
+    told = condition(live.network, Controls.of("house"), window_seconds=live.window_seconds, device=live.device)
     with torch.inference_mode():
         velocity = parallel_velocity(
-            LIVE.network.dit, clean, start, torch.ones(1, len(lengths)), lengths_frames=lengths,
+            live.network.dit, clean, start, torch.ones(1, len(lengths)), lengths_frames=lengths,
             context_blocks=SPEC.context_blocks, prefix_distance=SPEC.prefix_distance, controls=controls,
             cross=told.cross, global_cond=told.global_cond,
         )  # fmt: skip
@@ -68,9 +69,9 @@ def parallel(engine: Engine, heard: np.ndarray) -> tuple[torch.Tensor, torch.Ten
 @pytest.mark.parametrize("hop_frames", [1, 3, 6])
 def test_law_2_through_the_session(hop_frames: int) -> None:
     """Blocks that were played live, the input encoded as it came, equal one parallel forward; another lag does not."""
-    widest = JamTiming.live(CODEC, FACTS, PLAN)
+    widest = JamTiming.live(HEARING, FACTS, PLAN)
     visible = widest.visibility_frames + widest.hop_frames - hop_frames
-    timing = JamTiming.live(CODEC, FACTS, PLAN, visibility_seconds=visible / FACTS.frame_rate_hz)
+    timing = JamTiming.live(HEARING, FACTS, PLAN, visibility_seconds=visible / FACTS.frame_rate_hz)
     assert timing.hop_frames == hop_frames and timing.visibility_frames == visible
     engine, heard = engine_of(timing), sound()
     performed(engine, heard, chunk=61, hear_chunk=17)
@@ -84,7 +85,7 @@ def test_law_2_through_the_session(hop_frames: int) -> None:
 @pytest.mark.parametrize("device_samples", [0, 100])
 def test_any_chunking_gives_the_same_samples(device_samples: int) -> None:
     heard = sound()
-    timing = JamTiming.live(CODEC, FACTS, PLAN, device_samples=device_samples)
+    timing = JamTiming.live(HEARING, FACTS, PLAN, device_samples=device_samples)
     whole = performed(engine_of(timing), heard, chunk=400)
     for chunk, hear_chunk in ((64, 64), (250, 13)):
         assert np.array_equal(performed(engine_of(timing), heard, chunk=chunk, hear_chunk=hear_chunk), whole)
@@ -92,7 +93,7 @@ def test_any_chunking_gives_the_same_samples(device_samples: int) -> None:
 
 
 def test_the_reaction_comes_within_the_budget_and_not_before_the_lag() -> None:
-    timing = JamTiming.live(CODEC, FACTS, PLAN)
+    timing = JamTiming.live(HEARING, FACTS, PLAN)
     heard, changed = sound(), sound()
     changed[2000:] = sound(seed=1)[2000:]
     one, other = (performed(engine_of(timing), each, chunk=50) for each in (heard, changed))
@@ -111,23 +112,23 @@ def test_the_reaction_comes_within_the_budget_and_not_before_the_lag() -> None:
 def test_what_is_known_ahead_is_seen_ahead() -> None:
     heard, changed = sound(), sound()
     changed[3500:] = sound(seed=1)[3500:]
-    timing = JamTiming.ahead(CODEC, FACTS, visibility_seconds=0.2)
+    timing = JamTiming.ahead(HEARING, FACTS, visibility_seconds=0.2)
     assert timing.visibility_frames == 25 and timing.lag_frames == 0
     one, other = (
-        performed(engine_of(timing, known=encoded(CODEC, Audio(each.T, RATE))), heard, chunk=50)
+        performed(engine_of(timing, known=HEARING.whole(Audio(each.T, RATE))), heard, chunk=50)
         for each in (heard, changed)
     )
     first = int(np.flatnonzero((one != other).any(axis=1))[0])
     assert first < 3500 - 10 * FACTS.frame_samples, "what is going to be played is heard before"
-    engine = engine_of(timing, known=encoded(CODEC, Audio(heard.T, RATE)))
+    engine = engine_of(timing, known=HEARING.whole(Audio(heard.T, RATE)))
     performed(engine, heard, chunk=100)
     played, together = parallel(engine, heard)
     assert (played - together).abs().max() < 1e-5 * together.abs().max()
 
 
 def test_gain_zero_is_alone_and_freeze_hears_nothing_new() -> None:
-    timing, heard = JamTiming.live(CODEC, FACTS, PLAN), sound()
-    alone = Engine(LIVE, FACTS, JamMode(CODEC, timing), state=LIVE.start(3), plan=PLAN, source=(RATE, 1),
+    timing, heard = JamTiming.live(HEARING, FACTS, PLAN), sound()
+    alone = Engine(LIVE, FACTS, JamMode(HEARING, timing), state=LIVE.start(3), plan=PLAN, source=(RATE, 1),
                    values={"prompt": "house"})  # fmt: skip
     deaf = performed(engine_of(timing, accompaniment_gain=0.0), heard, chunk=100)
     assert np.array_equal(deaf, performed(alone, heard * 0, chunk=100)) is False, "silence is heard, too"
@@ -144,17 +145,17 @@ def test_gain_zero_is_alone_and_freeze_hears_nothing_new() -> None:
 
 def test_more_than_a_live_input_can_show_is_refused() -> None:
     with pytest.raises(LmdmError, match=r"Of a live input 0 s cannot be known .* the most is -0\.\d+ s"):
-        JamTiming.live(CODEC, FACTS, PLAN, visibility_seconds=0.0)
+        JamTiming.live(HEARING, FACTS, PLAN, visibility_seconds=0.0)
     with pytest.raises(LmdmError, match="its timing says which"):
-        JamMode(CODEC, JamTiming.ahead(CODEC, FACTS))
+        JamMode(HEARING, JamTiming.ahead(HEARING, FACTS))
     with pytest.raises(LmdmError, match="hops of 1 frame or more"):
         JamTiming(6, 0, 0, 0)
 
 
 def test_without_an_accompaniment_the_model_plays_alone() -> None:
     """The sampling of the model is that of the session; nothing is heard before anything was played."""
-    timing = JamTiming.live(CODEC, FACTS, PLAN)
-    engine = Engine(LIVE, FACTS, JamMode(CODEC, timing), state=LIVE.start(3), plan=PLAN, values={"prompt": "house"})
+    timing = JamTiming.live(HEARING, FACTS, PLAN)
+    engine = Engine(LIVE, FACTS, JamMode(HEARING, timing), state=LIVE.start(3), plan=PLAN, values={"prompt": "house"})
     out = performed(engine, sound(1500), chunk=100)
     alone = np.concatenate(
         [piece.samples.T for piece in LIVE.stream("house", 1500 / RATE, seed=3, sampling=Sampling(1, "euler"))]
@@ -167,9 +168,9 @@ def test_a_jam_with_stalls_and_turns_replays_bit_for_bit_from_its_recording(tmp_
         """A player who is not there for a while: longer than a gap, so that silence is counted in."""
         return None if 6000 < first < 12_000 else np.random.default_rng(first).uniform(-1, 1, (count, 1)).astype("f4")
 
-    timing = JamTiming.live(CODEC, FACTS, PLAN, longest_block_frames=SPEC.block_frames + 1)
+    timing = JamTiming.live(HEARING, FACTS, PLAN, longest_block_frames=SPEC.block_frames + 1)
     played, log = recorded(
-        tmp_path / "take", LIVE, FACTS, LIVE.start(5), mode=JamMode(CODEC, timing), plan=PLAN,
+        tmp_path / "take", LIVE, FACTS, LIVE.start(5), mode=JamMode(HEARING, timing), plan=PLAN,
         device=Device((100, 1, 37), hears=hears, source=(RATE, 1)),
     )  # fmt: skip
     assert log.of("hold") and any(record["what"] == "stopped" for record in log.of("input"))
@@ -186,7 +187,7 @@ def test_a_jam_with_stalls_and_turns_replays_bit_for_bit_from_its_recording(tmp_
 def test_a_jam_without_settings_stays_within_what_models_are_trained_for() -> None:
     """48 frames of Stable Audio Open at once would be known 3.5 s before the block; hops are shorter instead."""
     facts = Facts(44_100, 2, 2048, block_frames=48, hold_back_frames=8)
-    timing = JamTiming.live(CODEC, facts, SessionPlan.listening(), look_ahead_frames=8)
+    timing = JamTiming.live(HEARING, facts, SessionPlan.listening(), look_ahead_frames=8)
     assert timing.hop_frames == 16 and -2.0 <= timing.visibility_frames / facts.frame_rate_hz < -1.95
-    slow = JamTiming.live(CODEC, facts, SessionPlan.listening(2.0), look_ahead_frames=8)
+    slow = JamTiming.live(HEARING, facts, SessionPlan.listening(2.0), look_ahead_frames=8)
     assert slow.hop_frames == 1 and slow.visibility_frames / facts.frame_rate_hz < -2.0, "as near as it can be"

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from lmdm_adapter.audio import Audio
-from lmdm_adapter.controls.declared import ACCOMPANIMENT
+from lmdm_adapter.controls.declared import HEARD
+from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.controls.sketch import loosened, sketched
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.curves import BRIGHTNESS_MIDI, LOUDNESS_DB, MELODY_MIDI, Curves, drawn_frames
-from lmdm_adapter.session.jam_mode import JamMode, JamTiming, encoded
+from lmdm_adapter.session.jam_mode import JamMode, JamTiming
 from lmdm_adapter.session.known_ahead import AheadJam, AheadSketch, DrawnMode
 from lmdm_adapter.session.looped_sound import LoopedSound
 from lmdm_adapter.session.maker import facts_of
@@ -89,13 +90,13 @@ def test_a_sound_is_sketched_ahead_as_in_one_go() -> None:
 @pytest.mark.parametrize("visibility_seconds", [-0.5, 0.0, 0.3])
 def test_a_sound_is_encoded_ahead_as_in_one_go_and_begins_again(visibility_seconds: float) -> None:
     heard = sound(40 * FRAME)
-    mode = AheadJam.seeing(LIVE.codec, FACTS, heard, visibility_seconds=visibility_seconds)
+    mode = AheadJam.seeing(Listening(LIVE.codec), FACTS, heard, visibility_seconds=visibility_seconds)
     mode.hear(sound(500, seed=1))
     told = blocks_of(mode, count=10)
-    known = encoded(LIVE.codec, Audio(np.tile(heard, (4, 1)).T, RATE))
-    timing = JamTiming.ahead(LIVE.codec, FACTS, visibility_seconds=visibility_seconds)
-    whole = blocks_of(JamMode(LIVE.codec, timing, known=known), count=10)
-    assert set(told) == set(ACCOMPANIMENT) == set(whole)
+    known = Listening(LIVE.codec).whole(Audio(np.tile(heard, (4, 1)).T, RATE))
+    timing = JamTiming.ahead(Listening(LIVE.codec), FACTS, visibility_seconds=visibility_seconds)
+    whole = blocks_of(JamMode(Listening(LIVE.codec), timing, known=known), count=10)
+    assert set(told) == set(HEARD) == set(whole)
     assert all(np.abs(told[name] - whole[name]).max() < 1e-4 for name in told)
     assert mode.heard.end_frame - (60 - timing.lag_frames) < 2 * SPEC.block_frames, "no more than is seen"
     assert torch.isfinite(mode.heard.latents).all()

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 import lmdm_adapter as lmdm
+from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.session.curves import Curves
@@ -48,7 +49,7 @@ def sketched() -> Mode:
 
 
 def jammed() -> Mode:
-    return AheadJam.seeing(LIVE.codec, FACTS, sound(), visibility_seconds=0.2)
+    return AheadJam.seeing(Listening(LIVE.codec), FACTS, sound(), visibility_seconds=0.2)
 
 
 def session(
@@ -102,9 +103,9 @@ def test_the_command_replays_a_drawing(tmp_path: Path) -> None:
 
 
 def listening() -> dict[str, Mode]:
-    timing = JamTiming.live(LIVE.codec, FACTS, PLAN, longest_block_frames=BLOCK)
+    timing = JamTiming.live(Listening(LIVE.codec), FACTS, PLAN, longest_block_frames=BLOCK)
     delay = DelayMode.of(CONFIG, replace(FACTS, block_frames=BLOCK), PLAN, delay_seconds=0.7)
-    return {"jam": JamMode(LIVE.codec, timing), "delay": delay}
+    return {"jam": JamMode(Listening(LIVE.codec), timing), "delay": delay}
 
 
 @pytest.mark.parametrize("name", ["jam", "delay"])

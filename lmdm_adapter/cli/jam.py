@@ -83,15 +83,14 @@ def jam(
 
 def jam_mode_of(stage: Stage, visibility_seconds: float | None, notice: Callable[[str], None]) -> Mode:
     """The mode that goes with the stage's sound: heard as it is played, or known ahead where live could not show it."""
-    from lmdm_adapter import codec_encode_stream
-    from lmdm_adapter.session.jam_mode import JamMode, JamTiming, encoded, late_frames, visible_frames
+    from lmdm_adapter.controls.listening import Listening
+    from lmdm_adapter.session.jam_mode import JamMode, JamTiming, late_frames, visible_frames
 
-    codec, facts = stage.live.codec, stage.facts
-    look_ahead = codec_encode_stream.hold_back_frames(codec)
-    most = -late_frames(facts, stage.plan, look_ahead_frames=look_ahead)
+    facts, listening = stage.facts, Listening.of(stage.live.codec, stage.live.section.frame_controls)
+    most = -late_frames(facts, stage.plan, look_ahead_frames=listening.delay_frames)
     if visibility_seconds is None or visible_frames(visibility_seconds, facts) <= most:
-        timing = JamTiming.live(codec, facts, stage.plan, visibility_seconds=visibility_seconds)
-        return JamMode(codec, timing)
+        timing = JamTiming.live(listening, facts, stage.plan, visibility_seconds=visibility_seconds)
+        return JamMode(listening, timing)
     notice(f"The file is known ahead; of a live input at most {most / facts.frame_rate_hz:.2f} s would be visible.")
-    timing = JamTiming.ahead(codec, facts, visibility_seconds=visibility_seconds)
-    return JamMode(codec, timing, known=encoded(codec, stage.source))
+    timing = JamTiming.ahead(listening, facts, visibility_seconds=visibility_seconds)
+    return JamMode(listening, timing, known=listening.whole(stage.source))

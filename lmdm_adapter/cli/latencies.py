@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmdm_adapter.codec import Codec
+from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.section import LmdmSection
 from lmdm_adapter.session.budget import Budget, stream_budget
 from lmdm_adapter.session.jam_mode import JamTiming, jam_timing_budget
@@ -43,6 +44,6 @@ def _budget(section: LmdmSection, codec: Codec, facts: Facts, mode: str) -> Budg
     if mode == "stream":
         return stream_budget(timing, lead_seconds=SessionPlan().governor.lead_seconds)
     if mode == "jam":
-        return jam_timing_budget(JamTiming.live(codec, facts, plan), timing)
+        return jam_timing_budget(JamTiming.live(Listening.of(codec, section.frame_controls), facts, plan), timing)
     config = sketch_settings(section, mode)
     return following_budget(mode, config, timing, lead_seconds=plan.governor.lead_seconds)

@@ -39,8 +39,8 @@ class Heard:
             object.__setattr__(self, "harmony", self.latents.new_zeros(0, self.latents.shape[-1]))
         if self.latents.ndim != 2 or self.harmony.ndim != 2 or self.harmony.shape[-1] != self.latents.shape[-1]:
             raise LmdmError(
-                f"What is heard has shape (channels, frames), harmony of as many frames; got {tuple(self.latents.shape)} "
-                f"and {tuple(self.harmony.shape)}."
+                f"What is heard has shape (channels, frames), harmony of as many frames; got "
+                f"{tuple(self.latents.shape)} and {tuple(self.harmony.shape)}."
             )
         if self.kept_frames < 1 or self.origin_frame > self.first_frame:
             raise LmdmError(f"At least 1 frame is kept, and none before the first one was heard; got {self._place()}.")

@@ -17,7 +17,14 @@ from lmdm_adapter.codec import Codec
 from lmdm_adapter.codec_encode_stream import EncoderState
 from lmdm_adapter.controls.accompaniment import Heard
 from lmdm_adapter.controls.declared import HARMONY, FrameControls
-from lmdm_adapter.controls.harmony import HARMONY_CHANNELS, HarmonyConfig, HarmonyState, harmony, harmony_start, harmony_step
+from lmdm_adapter.controls.harmony import (
+    HARMONY_CHANNELS,
+    HarmonyConfig,
+    HarmonyState,
+    harmony,
+    harmony_start,
+    harmony_step,
+)
 from lmdm_adapter.errors import LmdmError
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmdm_adapter import codec_encode_stream
 from lmdm_adapter.codec_stream import low_latency_frames
+from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.demo.memory import memory_bytes
 from lmdm_adapter.demo.session_settings import LONGEST_LEAD_SECONDS, OWN, decibels, narrowed
 from lmdm_adapter.demo.session_voice import Played, SessionVoice
@@ -163,18 +163,22 @@ def _sketch_mode(stage: Stage) -> tuple[Mode, str | None]:
 
 def _jam_mode(stage: Stage) -> tuple[Mode, str | None]:
     """A sound that is a file is known ahead where a live one would not be; a live one shows what it can."""
-    codec, facts, wanted = stage.live.codec, stage.facts, stage.own["visibility_seconds"]
-    look_ahead = codec_encode_stream.hold_back_frames(codec)
-    most = -late_frames(facts, stage.plan, look_ahead_frames=look_ahead, device_samples=stage.device_samples)
+    facts, wanted = stage.facts, stage.own["visibility_seconds"]
+    listening = Listening.of(stage.live.codec, stage.live.section.frame_controls)
+    most = -late_frames(
+        facts, stage.plan, look_ahead_frames=listening.delay_frames, device_samples=stage.device_samples
+    )  # fmt: skip
     notice = None
     if wanted is not None and visible_frames(wanted, facts) > most:
         if stage.sound is not None:
-            return AheadJam.seeing(codec, facts, stage.sound.samples, visibility_seconds=wanted), None
+            return AheadJam.seeing(listening, facts, stage.sound.samples, visibility_seconds=wanted), None
         wanted, notice = None, f"At most {most / facts.frame_rate_hz:.2f} s of a live sound can be known."
-    timing = JamTiming.live(codec, facts, stage.plan, visibility_seconds=wanted, device_samples=stage.device_samples)
+    timing = JamTiming.live(
+        listening, facts, stage.plan, visibility_seconds=wanted, device_samples=stage.device_samples
+    )  # fmt: skip
     if notice:
         notice += f" It is played with {timing.visibility_frames / facts.frame_rate_hz:.2f} s."
-    return JamMode(codec, timing), notice
+    return JamMode(listening, timing), notice
 
 
 def _delay_mode(stage: Stage) -> tuple[Mode, str | None]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import torch
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.controls.accompaniment import Heard
+from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.evaluation.control_rollouts import require_songs
 from lmdm_adapter.evaluation.material import prompt_songs
@@ -66,7 +66,7 @@ class JamPlan:
 
 @dataclass(frozen=True, eq=False)
 class Jam:
-    """The material: songs, what each is prompted by, its true part, and the latents of its others."""
+    """The material: songs, what each is prompted by, its true part, and what is heard of its others."""
 
     plan: JamPlan
     target: Target
@@ -121,18 +121,17 @@ def jam_material(live: LiveModel, plan: JamPlan, progress: Progress) -> Jam:
             for names in (target.stems, target.others)
         )
         truth.append(Audio(own[:, : round(plan.whole_seconds * codec.sample_rate)], codec.sample_rate))
-        heard.append(_encoded(live, others))
+        heard.append(_heard(live, others))
     progress("songs", len(songs), len(songs))
     return Jam(plan, target, songs, [_prompt(song, target, plan) for song in songs], truth, heard)
 
 
-@torch.inference_mode()
-def _encoded(live: LiveModel, samples: np.ndarray) -> Heard:
-    """Latents of whole frames of sound `ch s`."""
+def _heard(live: LiveModel, samples: np.ndarray) -> Heard:
+    """What the model hears of whole frames of sound `ch s`."""
     codec = live.codec
     whole = samples[:, : samples.shape[1] // codec.frame_samples * codec.frame_samples]
-    sound = torch.from_numpy(whole)[None].to(codec.device, codec.dtype)
-    return Heard(codec.encode_in_pieces(sound)[0].float().cpu())
+    audio = Audio(np.ascontiguousarray(whole), codec.sample_rate)
+    return Listening.of(codec, live.network.dit.config.further_controls).whole(audio)
 
 
 def _sounds(song: Song, target: Target, plan: JamPlan) -> bool:

@@ -1,23 +1,23 @@
 """`jam`: another player is heard, and the music goes with it.
 
-The input is encoded as it comes, and every token carries a frame of it that was heard `lag` frames before: shifted,
-never cut (`controls/accompaniment.py`).
+The input is encoded as it comes, its harmony is told where the model hears it, and every token carries a frame of it
+that was heard `lag` frames before: shifted, never cut (`controls/accompaniment.py`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lmdm_adapter import codec_encode_stream
 from lmdm_adapter.audio import Audio
-from lmdm_adapter.codec import Codec
 from lmdm_adapter.controls.accompaniment import MASK, Heard, accompaniment, lag_frames_of
+from lmdm_adapter.controls.declared import HARMONY
+from lmdm_adapter.controls.listening import Listening, listen, listen_step
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.budget import Budget, Timing, jam_budget
 from lmdm_adapter.session.frozen import FrozenLoop
@@ -57,7 +57,7 @@ class JamTiming:
 
     @staticmethod
     def live(
-        codec: Codec, facts: Facts, plan: SessionPlan, *, visibility_seconds: float | None = None,
+        listening: Listening, facts: Facts, plan: SessionPlan, *, visibility_seconds: float | None = None,
         device_samples: int = 0, look_ahead_frames: int | None = None, longest_block_frames: int | None = None,
     ) -> JamTiming:  # fmt: skip
         """For an input that comes as it is played, in hops as long as `visibility_seconds` allows, at most a block.
@@ -65,8 +65,7 @@ class JamTiming:
         Longer hops cost less. Without a visibility it is that of the longest hop that stays within what models are
         trained for. Raises LmdmError for more visibility than a live input has.
         """
-        exact = codec_encode_stream.hold_back_frames(codec)
-        look_ahead = exact if look_ahead_frames is None else look_ahead_frames
+        look_ahead = listening.delay_frames if look_ahead_frames is None else look_ahead_frames
         block = longest_block_frames or facts.block_frames
         late = late_frames(facts, plan, look_ahead_frames=look_ahead, device_samples=device_samples)
         if visibility_seconds is None:
@@ -84,9 +83,9 @@ class JamTiming:
         return JamTiming(block, visible, hop, look_ahead, device_samples)
 
     @staticmethod
-    def ahead(codec: Codec, facts: Facts, *, visibility_seconds: float = 0.0) -> JamTiming:
+    def ahead(listening: Listening, facts: Facts, *, visibility_seconds: float = 0.0) -> JamTiming:
         """For an accompaniment that is known from the beginning, such as a file, seen that far ahead."""
-        block, look_ahead = facts.block_frames, codec_encode_stream.hold_back_frames(codec)
+        block, look_ahead = facts.block_frames, listening.delay_frames
         return JamTiming(block, visible_frames(visibility_seconds, facts), block, look_ahead, known=True)
 
 
@@ -107,56 +106,59 @@ def visible_frames(visibility_seconds: float, facts: Facts) -> int:
 
 
 class JamMode:
-    """Go with another player: the live input, or `known` latents `c n` whose frame 0 is the session's.
+    """Go with another player: the live input, or what is `known` of them, whose frame 0 is the session's.
 
-    `accompaniment_gain` says how much it is listened to; frozen, the last `loop_frames` that were carried go on and on.
-    Raises LmdmError for latents without a timing that is `known`, or the other way round.
+    `accompaniment_gain` says how much it is listened to, `harmony_gain` how much to its harmony; frozen, the last
+    `loop_frames` that were carried go on and on.
+    Raises LmdmError for something known without a timing that says so, or the other way round.
     """
 
     name = "jam"
     feeds_back = False
 
     def __init__(
-        self, codec: Codec, timing: JamTiming, *, known: Tensor | None = None, loop_frames: int | None = None
+        self, listening: Listening, timing: JamTiming, *, known: Heard | None = None, loop_frames: int | None = None
     ) -> None:
         if (known is not None) != timing.known:
-            raise LmdmError("A jam hears either its live input or latents that are known ahead; its timing says which.")
-        self.codec, self.timing, self.known = codec, timing, known
-        self.loop_frames = loop_frames or max(1, round(LOOP_SECONDS * codec.frame_rate_hz))
+            raise LmdmError("A jam hears either its live input or what is known ahead; its timing says which.")
+        self.listening, self.codec, self.timing, self.known = listening, listening.codec, timing, known
+        self.loop_frames = loop_frames or max(1, round(LOOP_SECONDS * self.codec.frame_rate_hz))
         kept = KEPT_FRAMES + abs(timing.lag_frames) + timing.longest_block_frames + self.loop_frames
-        self.heard = Heard.nothing(codec.latent_channels, kept_frames=kept) if known is None else Heard(
-            known.float().cpu(), kept_frames=known.shape[-1] + 1
+        self.heard = listening.nothing(kept_frames=kept) if known is None else replace(
+            known, kept_frames=known.end_frame + 1
         )  # fmt: skip
-        self._encoder = codec_encode_stream.start(
-            codec, look_ahead_frames=timing.look_ahead_frames, hop_frames=timing.hop_frames
+        self._heard_until = listen(
+            listening, look_ahead_frames=timing.look_ahead_frames, hop_frames=timing.hop_frames
         )
         self._skip = timing.device_samples
-        self._gain, self._freeze = 1.0, False
+        self._gains, self._freeze = dict.fromkeys(("accompaniment_gain", "harmony_gain"), 1.0), False
         self._loop: tuple[FrozenLoop, dict[str, Tensor]] | None = None
 
     def hear(self, samples: np.ndarray) -> None:
-        """Encode the next samples of the live input, `s ch`; of one that is known ahead nothing more is heard."""
+        """Hear the next samples of the live input, `s ch`; of one that is known ahead nothing more is heard."""
         skipped = min(self._skip, len(samples))
         self._skip -= skipped
         if self.known is not None or skipped == len(samples):
             return
-        sound = torch.from_numpy(np.ascontiguousarray(samples[skipped:].T))[None].to(self.codec.device)
-        with torch.inference_mode():
-            latents, self._encoder = codec_encode_stream.encode_step(self.codec, self._encoder, sound)
+        audio = Audio(np.ascontiguousarray(samples[skipped:].T), self.codec.sample_rate)
+        latents, harmony, self._heard_until = listen_step(self.listening, self._heard_until, audio)
         if latents.shape[-1]:
-            self.heard = self.heard.with_latents(latents[0].float().cpu().clone())
+            self.heard = self.heard.with_latents(latents, harmony)
 
     def frame_controls(self, first_frame: int, frames: int) -> FrameControls | None:
         """What the tokens of the block carry of the other player; None at gain 0."""
         self._follow_freeze(first_frame)
-        if self._gain == 0.0:
+        if self._gains["accompaniment_gain"] == 0.0:
             return None
-        return {name: values.numpy() * np.float32(self._gain) for name, values in self._of(first_frame, frames).items()}
+        return {
+            name: values.numpy() * np.float32(self._gain_of(name))
+            for name, values in self._of(first_frame, frames).items()
+        }
 
     def turn(self, name: str, value: Any) -> None:
-        """Accompaniment gain and freeze."""
-        if name == "accompaniment_gain":
-            self._gain = value
+        """Accompaniment gain, the gain of its harmony, and freeze."""
+        if name in self._gains:
+            self._gains[name] = value
         elif name == "freeze":
             self._freeze = value
 
@@ -169,8 +171,15 @@ class JamMode:
         return {"timing": dict(vars(self.timing)), "loop_frames": self.loop_frames}
 
     def material(self) -> dict[str, np.ndarray]:
-        """The latents that are known ahead."""
-        return {} if self.known is None else {"latents": self.heard.latents.numpy()}
+        """What is known ahead: latents, and harmony where it is heard."""
+        if self.known is None:
+            return {}
+        told = {"latents": self.heard.latents.numpy(), "harmony": self.heard.harmony.numpy()}
+        return {name: values for name, values in told.items() if len(values)}
+
+    def _gain_of(self, name: str) -> float:
+        own = self._gains["harmony_gain"] if name == HARMONY else 1.0
+        return own * self._gains["accompaniment_gain"]
 
     def _of(self, first_frame: int, frames: int) -> dict[str, Tensor]:
         if self._loop is not None:
@@ -201,14 +210,3 @@ def jam_timing_budget(jam: JamTiming, timing: Timing) -> Budget:
     return jam_budget(
         blocks, encoder_look_ahead_seconds=look_ahead_seconds, slack_seconds=max(0.0, slack_seconds)
     )  # fmt: skip
-
-
-def encoded(codec: Codec, audio: Audio) -> Tensor:
-    """Latents `c n` of a whole sound, for a jam that knows it ahead; an incomplete last frame is filled with silence.
-
-    `audio` has the codec's rate and channels.
-    """
-    sound = torch.from_numpy(np.ascontiguousarray(audio.samples))[None].to(codec.device)
-    padded = torch.nn.functional.pad(sound, (0, -sound.shape[-1] % codec.frame_samples))
-    with torch.inference_mode():
-        return codec.encode_in_pieces(padded)[0].float().cpu()

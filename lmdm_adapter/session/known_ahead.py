@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lmdm_adapter.codec import Codec
+from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.controls.sketch import SketchConfig
 from lmdm_adapter.session.budget import Budget, Timing, stream_budget
 from lmdm_adapter.session.curves import Curves, drawn_frames
@@ -123,17 +123,19 @@ class AheadJam(JamMode):
     """
 
     def __init__(
-        self, codec: Codec, timing: JamTiming, sound: np.ndarray, *, loop_frames: int | None = None
+        self, listening: Listening, timing: JamTiming, sound: np.ndarray, *, loop_frames: int | None = None
     ) -> None:  # fmt: skip
-        super().__init__(codec, timing, loop_frames=loop_frames)
+        super().__init__(listening, timing, loop_frames=loop_frames)
         self._sound = LoopedSound(sound)
 
     @staticmethod
-    def seeing(codec: Codec, facts: Facts, sound: np.ndarray, *, visibility_seconds: float = 0.0) -> AheadJam:
+    def seeing(
+        listening: Listening, facts: Facts, sound: np.ndarray, *, visibility_seconds: float = 0.0
+    ) -> AheadJam:  # fmt: skip
         """See so far ahead. Raises LmdmError beyond a minute, and for a sound without samples."""
         # Its latents are not known ahead, they are made on the way.
-        timing = replace(JamTiming.ahead(codec, facts, visibility_seconds=visibility_seconds), known=False)
-        return AheadJam(codec, timing, sound)
+        timing = replace(JamTiming.ahead(listening, facts, visibility_seconds=visibility_seconds), known=False)
+        return AheadJam(listening, timing, sound)
 
     def settings(self) -> dict[str, Any]:
         """As every jam's, and that it follows a sound."""

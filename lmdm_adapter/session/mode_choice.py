@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
 from lmdm_adapter.session.delay_mode import DelayMode
@@ -36,7 +37,8 @@ def mode_named(
         return StreamMode()
     require_needs(live.section, name)
     if name == "jam":
-        return JamMode(live.codec, JamTiming.live(live.codec, facts, plan, device_samples=device_samples))
+        listening = Listening.of(live.codec, live.section.frame_controls)
+        return JamMode(listening, JamTiming.live(listening, facts, plan, device_samples=device_samples))
     config = sketch_settings(live.section, name)
     if name == "sketch":
         return SketchMode.following(config, facts, plan, device_samples=device_samples)

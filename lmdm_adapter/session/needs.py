@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lmdm_adapter.controls.declared import ACCOMPANIMENT, SKETCH
+from lmdm_adapter.controls.declared import HEARD, SKETCH
 from lmdm_adapter.controls.sketch import SketchConfig
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.section import LmdmSection
@@ -18,8 +18,8 @@ def unmet_need(section: LmdmSection, mode: str, *, model: str = "this one") -> s
     group = NEEDED_GROUP.get(mode)
     names = {name for name, _ in section.frame_controls}
     cure = f"take the bundled tiny-controls, or `lmdm train finetune --controls {group}` makes a model that has"
-    if group == "accompaniment" and not names.issuperset(ACCOMPANIMENT):
-        return f"{mode} needs a model with {', '.join(ACCOMPANIMENT)}, which {model} lacks; {cure} them."
+    if group == "accompaniment" and not names.issuperset(HEARD):
+        return f"{mode} needs a model with {', '.join(HEARD)}, which {model} lacks; {cure} them."
     if group == "sketch" and not names.intersection(SKETCH):
         return f"{mode} needs a model with some of {', '.join(SKETCH)}, which {model} lacks; {cure} them."
     if group == "sketch" and section.sketch is None:

@@ -127,6 +127,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("rewind_blocks", "model", "whole", 0, "Go back that many blocks and play on from there.", 0, 256,
               "blocks", momentary=True),
     Parameter("accompaniment_gain", "model", "number", 1.0, "How much the other player is listened to.", 0, 4),
+    Parameter("harmony_gain", "model", "number", 1.0, "How much of that is the other player's harmony.", 0, 4),
     Parameter("sketch_gain", "model", "number", 1.0, "How much the sketch is followed.", 0, 4),
     Parameter("loudness_gain", "model", "number", 1.0, "How much of it the sketch's loudness is followed.", 0, 4),
     Parameter("brightness_gain", "model", "number", 1.0, "How much of it the sketch's brightness is followed.", 0, 4),

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from lmdm_adapter.controls.accompaniment import Heard
+from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.controls.sketch import Sketch
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
@@ -55,11 +57,17 @@ def _sketch(live: LiveModel, settings: dict[str, Any], material: Mapping[str, np
 
 def _jam(live: LiveModel, settings: dict[str, Any], material: Mapping[str, np.ndarray]) -> JamMode:
     require_needs(live.section, "jam")
-    timing = JamTiming(**settings["timing"])
+    timing, listening = JamTiming(**settings["timing"]), Listening.of(live.codec, live.section.frame_controls)
     if settings.get(FOLLOWS) == BY_SOUND:
-        return AheadJam(live.codec, timing, _sound(material), loop_frames=settings["loop_frames"])
-    known = torch.from_numpy(material["latents"]) if timing.known else None
-    return JamMode(live.codec, timing, known=known, loop_frames=settings["loop_frames"])
+        return AheadJam(listening, timing, _sound(material), loop_frames=settings["loop_frames"])
+    known = _known(listening, material) if timing.known else None
+    return JamMode(listening, timing, known=known, loop_frames=settings["loop_frames"])
+
+
+def _known(listening: Listening, material: Mapping[str, np.ndarray]) -> Heard:
+    latents = torch.from_numpy(material["latents"])
+    silent = np.zeros((listening.harmony_channels, latents.shape[-1]), np.float32)
+    return Heard(latents, harmony=torch.from_numpy(material.get("harmony", silent)))
 
 
 def _sound(material: Mapping[str, np.ndarray]) -> np.ndarray:

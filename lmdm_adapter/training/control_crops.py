@@ -31,8 +31,8 @@ class ControlConfig:
     `visibility_seconds` is the range of how much of the accompaniment is known when a block is begun, counted from the
     block's first frame; negative is slack. In the share `aligned` of rows it is not late at all, which is
     easiest to learn from. It is left out with `no_accompaniment`, and comes in within the crop with
-    `late_accompaniment`; its harmony alone is left out with `no_harmony`. All other controls are left out together with `no_features`, as in play without a sketch, and
-    each by itself with `no_feature`.
+    `late_accompaniment`; its harmony alone is left out with `no_harmony`. All other controls are left out together with
+    `no_features`, as in play without a sketch, and each by itself with `no_feature`.
     """
 
     visibility_seconds: tuple[float, float] = (-2.0, 2.0)

@@ -38,7 +38,7 @@ def test_the_default_sketch_fits_the_codec() -> None:
 
 
 def test_the_source_is_the_sketch_that_a_player_hears() -> None:
-    (source,) = sources_of(["sketch_loudness", "accompaniment"], CODEC, SOURCES)
+    (source,) = sources_of(["sketch_loudness", "accompaniment_latents"], CODEC, SOURCES)
     assert source.controls == CONFIG.frame_controls and source.sketch == CONFIG
     found, played = source.of(sound(), frames=18), sketched(CONFIG, sound()).controls()
     assert all(torch.equal(found[name], played[name][:, :18]) for name, _ in source.controls)

@@ -76,9 +76,11 @@ def sketch_source(codec: Codec, sketch: SketchConfig | None = None) -> ControlSo
 
 def harmony_source(codec: Codec, sketch: SketchConfig | None = None) -> ControlSource:
     """The harmony of the accompaniment on the codec's frames; of the settings of a sketch it needs none."""
-    config = HarmonyConfig(codec.frame_samples, codec.sample_rate)
-    controls = ((HARMONY, HARMONY_CHANNELS),)
-    return ControlSource(controls, lambda audio: {HARMONY: harmony(config, audio)}, of_others=True)
+
+    def extract(audio: Audio) -> dict[str, np.ndarray]:
+        return {HARMONY: harmony(HarmonyConfig(codec.frame_samples, codec.sample_rate), audio)}
+
+    return ControlSource(((HARMONY, HARMONY_CHANNELS),), extract, of_others=True)
 
 
 SourceMaker = Callable[[Codec, SketchConfig | None], ControlSource]

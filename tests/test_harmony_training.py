@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
+from lmdm_adapter.codec_encode_stream import hold_back_frames
 from lmdm_adapter.controls.accompaniment import LATENTS
 from lmdm_adapter.controls.declared import HARMONY, accompaniment_controls
 from lmdm_adapter.controls.harmony import HarmonyConfig, harmony
@@ -69,8 +69,9 @@ def test_what_training_hears_is_what_players_hear(tmp_path: Path) -> None:
     (clip,) = encode_songs(CODEC, tmp_path, [3], seconds=6.0, stems=("bass",), sources=sources)
     others = mix({name: stem for name, stem in render(compose(3, seconds=6.0), 8000).items() if name != "bass"})
     heard = Listening.of(CODEC, DECLARED).whole(others)
-    assert np.allclose(clip.controls[HARMONY], heard.harmony[:, : clip.frames], atol=1e-3)
-    assert torch.allclose(clip.controls[LATENTS].float(), heard.latents[:, : clip.frames], atol=1e-2)
+    until = clip.frames - hold_back_frames(CODEC)  # data end with the last whole frame, a sound does not
+    for name, told in ((HARMONY, heard.harmony), (LATENTS, heard.latents)):
+        assert torch.allclose(clip.controls[name].float()[:, :until], told[:, :until], rtol=2e-3, atol=1e-3)
 
 
 def test_a_group_is_named_with_its_harmony_and_may_be_named_without() -> None:

@@ -96,10 +96,12 @@ def encode_songs(
     `songs` where it was rendered before, else it is rendered and not kept. Raises LmdmError when the folder holds
     latents of another codec, other stems or features, or of songs of another length, or a corrupt file.
     """
+    targets = targets_of(stems)
+    # Whole songs have no others, so nothing is told of them.
+    sources = [one for one in sources if not one.of_others or targets != [None]]
     features = tuple(control for source in sources for control in source.controls)
     sketch = next((json.dumps(one.sketch.to_json()) for one in sources if one.sketch is not None), None)
     source = LatentSource(codec_digest(codec), seconds, codec.frame_rate_hz, tuple(stems), features, sketch)
-    targets = targets_of(stems)
     _claim(folder, source)
     clips = []
     for done, seed in enumerate(seeds, start=1):

@@ -26,6 +26,7 @@ from lmdm_adapter.session.maker import Facts, Maker
 from lmdm_adapter.session.mixer import Mixer
 from lmdm_adapter.session.modes import Mode
 from lmdm_adapter.session.pacing import TEMPO_NAMES, Pacing
+from lmdm_adapter.session.parameters import parameter_named
 from lmdm_adapter.session.performer import Performer
 from lmdm_adapter.session.plan import SessionPlan
 from lmdm_adapter.session.player import WORK_SAMPLES
@@ -76,13 +77,16 @@ class Engine:
     def turn(self, name: str, value: Any, *, at: int | None = None, quantum: Quantum = "now") -> Turn:
         """Turn a parameter at sample `at` of the session (None: now), moved to the next beat or bar if asked.
 
-        Raises LmdmError for names and values that do not exist, and for beats where there is no grid.
+        What the model is told counts from a border that stands for that beat or bar. Raises LmdmError for names and
+        values that do not exist, and for beats where there is no grid.
         """
         require_choice("quantum", quantum, Quantum)
         stamp = self.player.sample if at is None else at
+        if quantum != "now" and self.pacing.grid is None:
+            raise LmdmError(f"There are no {quantum}s without a tempo; set tempo_bpm first.")
+        if parameter_named(name).layer == "model":
+            return self.events.post(name, value, stamp=stamp, quantum=quantum)
         if quantum != "now":
-            if self.pacing.grid is None:
-                raise LmdmError(f"There are no {quantum}s without a tempo; set tempo_bpm first.")
             stamp = math.ceil(self._session_sample(self.pacing.grid.quantised(self._frame(stamp), quantum)))
         return self.events.post(name, value, stamp=max(0, stamp) if at is None else stamp)
 
@@ -196,7 +200,7 @@ class Engine:
         if self._rewound:
             # Going back to a cold start makes the decoder lag anew: the same frames come that much later.
             self._slip_samples += len(samples) - frames * self.facts.frame_samples
-        self.pacing.border_frame += frames
+        self.pacing.advance(frames)
         self.blocks += 1
 
     def _govern(self, seen: Seen) -> None:
@@ -209,9 +213,12 @@ class Engine:
         return held
 
     def _turn_model(self) -> None:
-        """Everything stamped at or before this border takes effect here."""
-        border = self._session_sample(self.pacing.border_frame)
+        """Everything stamped at or before this border takes effect here, or waits for a beat or a bar."""
+        border, early = self._session_sample(self.pacing.border_frame), []
         while (turn := self.events.due("model", math.floor(border))) is not None:
+            if not self.pacing.crossed(turn.quantum, self._frame(turn.meant)):
+                early.append(turn)
+                continue
             if turn.name in TEMPO_NAMES and not self._turn_tempo(turn):
                 continue
             try:
@@ -220,6 +227,8 @@ class Engine:
                 self._refuse(turn.name, error)
                 continue
             self.notes.append({**turn.record(math.floor(border)), "frame": self.pacing.border_frame})
+        for turn in early:
+            self.events.put_back(turn, math.floor(border) + 1)
 
     def _turn_tempo(self, turn: Turn) -> bool:
         """Whether the grid can follow; if not it stays as it was, and the log says why."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.session.grid import Quantum
 from lmdm_adapter.session.parameters import Layer, parameter_named
 
 MOST_WAITING = 10_000
@@ -16,13 +17,17 @@ MOST_WAITING = 10_000
 
 @dataclass(frozen=True, order=True)
 class Turn:
-    """One parameter turned: `stamp` is the sample of the session it was meant for, `number` orders equal stamps."""
+    """One parameter turned: `stamp` is the sample of the session it was meant for, `number` orders equal stamps.
+
+    Of the model layer, `quantum` says that it waits from there on for a border on a beat or a bar.
+    """
 
     stamp: int
     number: int
     name: str
     value: Any
     meant_for: int | None = None
+    quantum: Quantum = "now"
 
     @property
     def meant(self) -> int:
@@ -47,7 +52,7 @@ class EventQueue:
         self._inbox: dict[Layer, deque[Turn]] = {"model": deque(), "mix": deque()}
         self._waiting: dict[Layer, list[Turn]] = {"model": [], "mix": []}
 
-    def post(self, name: str, value: Any, *, stamp: int) -> Turn:
+    def post(self, name: str, value: Any, *, stamp: int, quantum: Quantum = "now") -> Turn:
         """Queue one turn for sample `stamp` of the session; one that has passed means as soon as possible.
 
         Raises LmdmError for an unknown name, a value that does not fit, a negative stamp, or a full queue.
@@ -61,7 +66,7 @@ class EventQueue:
                 raise LmdmError(
                     f"{MOST_WAITING} events wait already; {name} was not taken. Send fewer, or nearer ones."
                 )
-            turn = Turn(stamp, self._posted, name, value)
+            turn = Turn(stamp, self._posted, name, value, quantum=quantum)
             self._posted += 1
             self._inbox[parameter.layer].append(turn)
         return turn

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.session.grid import TempoGrid
+from lmdm_adapter.session.grid import Quantum, TempoGrid
 from lmdm_adapter.session.maker import Facts
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ class Pacing:
     """
 
     def __init__(self, facts: Facts, values: Mapping[str, Any], *, longest_block_frames: int) -> None:
-        self.border_frame = 0
+        self.border_frame, self._last_border_frame = 0, -math.inf
         self.grid: TempoGrid | None = None
         self._facts, self._longest, self._block_beats = facts, longest_block_frames, 1.0
         self.turn(values, beat_frame=None)
@@ -43,6 +44,20 @@ class Pacing:
         if self.grid is None:
             return self._facts.block_frames
         return self.grid.next_border(self.border_frame, self._block_beats) - self.border_frame
+
+    def advance(self, frames: int) -> None:
+        """A block of so many frames was made."""
+        self._last_border_frame, self.border_frame = self.border_frame, self.border_frame + frames
+
+    def crossed(self, quantum: Quantum, since_frame: float) -> bool:
+        """Whether this border stands for a beat or bar at or after `since_frame`; without a grid each does.
+
+        Lines are counted by the border that is nearest to them, and by the next one where blocks pass them over.
+        """
+        if self.grid is None or quantum == "now":
+            return True
+        first = max(self._last_border_frame + 0.5, since_frame - 0.5, 0.0)
+        return self.grid.quantised(first, quantum) < self.border_frame + 0.5
 
     def loop_samples(self, most_samples: int) -> int:
         """Length of a hold's loop: a bar, or the beats of it that can be remembered; without a grid a block."""

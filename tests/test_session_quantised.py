@@ -1,0 +1,73 @@
+"""What the model is told on a beat or a bar counts from the border that stands for it, whenever it is asked for."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from lmdm_adapter.session.grid import Quantum
+from lmdm_adapter.session.maker import Facts
+from lmdm_adapter.session.pacing import Pacing
+from lmdm_adapter.session.plan import SessionPlan
+from lmdm_adapter.session.simulation import ComputeTimes, Device, Simulation, ToneMaker, ToneState
+
+FACTS = Facts(sample_rate=44_100, channels=2, frame_samples=2048, block_frames=10)
+
+
+def turned(quantum: Quantum, *, ahead_seconds: float = 0.0, lead_seconds: float = 1.0, **values: Any) -> list[float]:
+    """How many frames off their beat or bar turns took effect that were asked for every 2.37 s."""
+    records: list[dict[str, Any]] = []
+    session = Simulation(
+        ToneMaker(FACTS), FACTS, state=ToneState(), times=ComputeTimes(share=0.05, jitter=0.0), device=Device((512,)),
+        plan=SessionPlan.listening(lead_seconds), values={"prompt": "a", **values},
+        hear=lambda audio, noted: records.extend(noted),
+    )  # fmt: skip
+
+    def turn() -> None:
+        at = session.engine.player.sample + int(ahead_seconds * FACTS.sample_rate)
+        session.engine.turn("guidance", 2.0, at=at, quantum=quantum)
+        session.clock.call_at(session.clock.now() + 2.37, turn)
+
+    session.clock.call_at(3.1, turn)
+    session.run(40)
+    grid = session.engine.pacing.grid
+    assert grid is not None
+    unit = grid.beat_frames if quantum == "beat" else grid.bar_frames
+    turns = [(record["frame"] - grid.origin_frames) / unit for record in records if record["kind"] == "event"]
+    assert len(turns) >= 12
+    return [(turn - round(turn)) * unit for turn in turns]
+
+
+@pytest.mark.parametrize("bpm", [124.0, 97.3])
+@pytest.mark.parametrize(("ahead_seconds", "lead_seconds"), [(0.0, 1.0), (0.0, 0.2), (6.0, 1.0)])
+def test_bars_are_met_to_half_a_frame(bpm: float, ahead_seconds: float, lead_seconds: float) -> None:
+    """The lead has been made already and lines fall between frames: neither may cost a beat."""
+    off = turned("bar", ahead_seconds=ahead_seconds, lead_seconds=lead_seconds, tempo_bpm=bpm)
+    assert max(map(abs, off)) <= 0.5 + 1e-6
+
+
+def test_beats_are_met_and_bars_by_blocks_of_a_bar() -> None:
+    assert max(map(abs, turned("beat", tempo_bpm=124.0))) <= 0.5 + 1e-6
+    assert max(map(abs, turned("bar", tempo_bpm=124.0, block_beats=4.0))) <= 0.5 + 1e-6
+
+
+def test_a_bar_that_no_border_meets_is_passed_at_the_next_one() -> None:
+    """Blocks of 3 beats in bars of 4: a turn waits for one border after a bar line, never for ever."""
+    beat_frames = 60 / 124 * FACTS.frame_rate_hz
+    off = turned("bar", tempo_bpm=124.0, block_beats=3.0)
+    assert all((late + 0.5 + 1e-6) % (4 * beat_frames) <= 3 * beat_frames + 1.0 for late in off)
+
+
+def test_a_border_counts_only_lines_after_the_stamp_and_after_the_border_before() -> None:
+    values = {"tempo_bpm": 120.0, "beats_per_bar": 4, "block_beats": None}
+    pacing = Pacing(FACTS, values, longest_block_frames=100)
+    assert pacing.crossed("bar", 0.0), "a bar begins where the grid does"
+    bars = 0
+    for _ in range(12):
+        pacing.advance(pacing.next_frames())
+        bars += pacing.crossed("bar", 0.0)
+        assert pacing.crossed("now", math.inf) and pacing.crossed("beat", 0.0)
+        assert not pacing.crossed("beat", pacing.border_frame + 2.0)
+    assert bars == 3

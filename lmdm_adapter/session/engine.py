@@ -162,14 +162,16 @@ class Engine:
         """
         if self.over or self.ready_seconds >= self.governed.lead_seconds:
             return False
+        began = self.clock.now()
         try:
             self._listen()
-            self._make()
+            self._make(began)
         except Exception as error:
             self._fail(error)
         return True
 
-    def _make(self) -> None:
+    def _make(self, began: float) -> None:
+        """One block, since `began`: listening is part of its compute."""
         self._turn_model()
         frames, asked = self.pacing.next_frames(), self.performer.asked_steps
         border = self._session_sample(self.pacing.border_frame)
@@ -178,7 +180,6 @@ class Engine:
             steps=min(asked, self.governed.steps or asked),
             heard_samples=self._heard_samples,
         )  # fmt: skip
-        began = self.clock.now()
         made = self.performer.perform(cue)
         compute = self._compute_seconds(began)
         if made.refused is not None:

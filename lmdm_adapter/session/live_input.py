@@ -10,6 +10,7 @@ import soxr
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.resampling import LARGEST_RATIO, mixed
+from lmdm_adapter.session.input_place import InputPlace
 from lmdm_adapter.session.ring import AudioRing
 
 KEPT_SECONDS = 10.0
@@ -35,7 +36,7 @@ class LiveInput:
         source_rate: int | None = None, source_channels: int | None = None,
     ) -> None:  # fmt: skip
         self.source_rate, self.source_channels = source_rate or sample_rate, source_channels or channels
-        self.nan_samples = self.missed_samples = self.drained_samples = 0
+        self.nan_samples = self.missed_samples = 0
         self._announce, self._rate, self._channels = announce, sample_rate, channels
         if not 1 / LARGEST_RATIO <= sample_rate / self.source_rate <= LARGEST_RATIO:
             raise LmdmError(f"An input at {self.source_rate} Hz cannot be resampled to {sample_rate} Hz.")
@@ -46,6 +47,7 @@ class LiveInput:
         room = round(KEPT_SECONDS * sample_rate)
         self._mode_ring, self._dry_ring = AudioRing(channels, room), AudioRing(channels, room)
         self._expected = self._silent_samples = 0
+        self._place = InputPlace(round(STOPPED_SECONDS * sample_rate))
         self._troubles: set[str] = set()
 
     def hear(self, samples: np.ndarray, *, first_sample: int | None = None) -> None:
@@ -69,16 +71,12 @@ class LiveInput:
     def drained(self, *, played_samples: int = 0) -> np.ndarray:
         """Everything that has come since the last call, `s ch` at the session's rate. For the making thread.
 
-        Of an input that is more than `STOPPED_SECONDS` behind what was played, the rest up to there is silence, so that
-        what comes later is not taken for what belonged here.
+        Of an input that is more than `STOPPED_SECONDS` behind what was played, the rest up to there is silence; when it
+        comes back it is in its place again (`InputPlace`).
         """
         out = np.empty((self._mode_ring.readable_samples, self._channels), np.float32)
         self._mode_ring.read(out)
-        least = played_samples - round(STOPPED_SECONDS * self._rate) - self.drained_samples
-        if least > len(out):
-            out = np.concatenate([out, np.zeros((least - len(out), self._channels), np.float32)])
-        self.drained_samples += len(out)
-        return out
+        return self._place.placed(out, played_samples=played_samples, silent_samples=self._silent_samples)
 
     def dry(self, out: np.ndarray) -> None:
         """Fill `out` (`s ch`) with what is played beside the music; silence where nothing came. For the callback."""

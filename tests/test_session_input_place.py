@@ -1,0 +1,116 @@
+"""A live input that hiccups is in its place again when it comes back, and so is what is fed back after a stall."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lmdm_adapter.session.feedback import KEPT_SECONDS, FeedbackLoop
+from lmdm_adapter.session.input_place import InputPlace
+from lmdm_adapter.session.live_input import LiveInput
+
+RATE, CHUNK = 8000, 80
+
+
+def sound(first: int, count: int = CHUNK) -> np.ndarray:
+    """Samples that say their own place in seconds, `s 1`."""
+    return ((first + np.arange(count)) / RATE).astype(np.float32)[:, None]
+
+
+def handed_on(*, gone: tuple[tuple[float, float], ...], counted: bool, kept: bool, every: int = 45) -> np.ndarray:
+    """Twenty seconds of what the mode gets of a source that is gone now and then; `kept` sends it all afterwards."""
+    live_input, got, late = LiveInput(lambda record: None, sample_rate=RATE, channels=1), [], []
+    for chunk in range(20 * RATE // CHUNK):
+        first = chunk * CHUNK
+        is_gone = any(begin <= first / RATE < end for begin, end in gone)
+        late = [*late, first] if kept or not is_gone else []
+        if not is_gone:
+            for each in late:
+                live_input.hear(sound(each), first_sample=each if counted else None)
+            late = []
+        live_input.dry(np.zeros((CHUNK, 1), np.float32))
+        if chunk % every == every - 1:
+            got.append(live_input.drained(played_samples=first + CHUNK))
+    return np.concatenate(got)[:, 0]
+
+
+@pytest.mark.parametrize("counted", [False, True])
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("every", [7, 45, 250])
+@pytest.mark.parametrize("gone", [((3.0, 4.5),), ((3.0, 3.8), (8.0, 9.5), (13.0, 14.5)), ((3.0, 7.0),), ((0.0, 2.0),)])
+def test_after_a_hiccup_sound_is_where_it_was_played(
+    gone: tuple[tuple[float, float], ...], kept: bool, counted: bool, every: int
+) -> None:
+    """Lost or held back, counted or not, whether blocks are short or long."""
+    heard = handed_on(gone=gone, counted=counted, kept=kept, every=every)
+    places = np.arange(len(heard)) / RATE
+    settled = places > gone[-1][1] + 3.0
+    assert np.abs(heard - places)[settled].max() <= CHUNK / RATE + 1e-6
+    before = (places < gone[0][0] - 0.1) & (heard > 0.0)
+    assert np.array_equal(heard[before], places[before].astype(np.float32))
+
+
+def test_without_a_hiccup_nothing_is_moved() -> None:
+    assert np.array_equal(handed_on(gone=(), counted=False, kept=False)[:, None], sound(0, 19 * RATE + 6400))
+
+
+def test_what_stopped_is_silent_and_what_came_before_it_keeps_its_place() -> None:
+    place = InputPlace(4000)
+    assert len(place.placed(sound(0, 1000), played_samples=1000, silent_samples=0)) == 1000
+    rest = place.placed(sound(1000, 500), played_samples=11_000, silent_samples=9500)
+    assert np.array_equal(rest[:500], sound(1000, 500)) and not rest[500:].any()
+    assert place.handed_samples == 11_000 - 4000, "half a second is waited for"
+    back = place.placed(sound(11_900, 100), played_samples=12_000, silent_samples=0)
+    assert place.handed_samples == 12_000 and np.array_equal(back[-100:], sound(11_900, 100))
+
+
+def test_a_source_that_is_always_late_stays_so() -> None:
+    """It began 300 samples behind what was played; after a stop it is put there again."""
+    place = InputPlace(4000)
+    for first in range(0, 8000, 400):
+        place.placed(sound(first, 400), played_samples=first + 700, silent_samples=0)
+    place.placed(sound(0, 0), played_samples=20_000, silent_samples=11_600)
+    place.placed(sound(20_000, 400), played_samples=20_700, silent_samples=0)
+    assert place.handed_samples == 20_400
+
+
+@pytest.mark.parametrize("stall_seconds", [4.0, 11.0, 40.0])
+def test_what_is_fed_back_is_in_its_place_after_any_stall(stall_seconds: float) -> None:
+    """The ring remembers so much; the rest of a longer stall is silence, and nothing waits for ever."""
+    loop, played, joined = FeedbackLoop(1, RATE), 0, []
+    for chunk in range(int((10.0 + stall_seconds) * RATE) // CHUNK):
+        loop.send(sound(chunk * CHUNK))
+        played += CHUNK
+        if not 3.0 <= played / RATE < 3.0 + stall_seconds:
+            missing = played - sum(map(len, joined)) - len(loop._heard)
+            joined.append(loop.joined(np.zeros((missing, 1), np.float32)))
+    back = np.concatenate(joined)
+    kept = round((3.0 + KEPT_SECONDS) * RATE) - CHUNK
+    assert np.array_equal(back[: min(kept, len(back))], sound(0, min(kept, len(back))))
+    assert np.array_equal(back[-RATE:], sound(len(back) - RATE, RATE)) and played - len(back) <= CHUNK
+
+
+def test_compute_counts_listening() -> None:
+    """What a mode takes for hearing is in the record of its block: deadlines are missed by it as well."""
+    from lmdm_adapter.session.modes import StreamMode
+    from tests.session_makers import noise_engine
+    from tests.test_session_jam import RATE as JAM_RATE
+
+    class SlowEars(StreamMode):
+        def hear(self, samples: np.ndarray) -> None:
+            clock.seconds += 0.25
+
+    class HandClock:
+        seconds = 0.0
+
+        def now(self) -> float:
+            return self.seconds
+
+    clock: Any = HandClock()
+    engine = noise_engine(mode=SlowEars(), clock=clock, source=(JAM_RATE, 2))
+    engine.hear(np.zeros((50, 2), np.float32))
+    assert engine.produce()
+    (block,) = [record for record in engine.noted() if record["kind"] == "block"]
+    assert block["compute_seconds"] == pytest.approx(0.25)

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from lmdm_adapter.audio import Audio
+from lmdm_adapter.controls.accompaniment import MASK
+from lmdm_adapter.controls.listening import Listening
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.session.delay_mode import DelayMode
+from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.grid import Quantum
-from lmdm_adapter.session.maker import Facts
+from lmdm_adapter.session.jam_mode import JamMode, JamTiming
+from lmdm_adapter.session.known_ahead import AheadJam
+from lmdm_adapter.session.maker import Facts, facts_of
 from lmdm_adapter.session.pacing import Pacing
 from lmdm_adapter.session.plan import SessionPlan
 from lmdm_adapter.session.simulation import ComputeTimes, Device, Simulation, ToneMaker, ToneState
+from lmdm_adapter.session.sketch_mode import SketchMode
+from tests.mode_models import CONFIG, PLAN, RATE, listening_live, performed
 
+LIVE = listening_live(steps=1)
+TOY = facts_of(LIVE)
 FACTS = Facts(sample_rate=44_100, channels=2, frame_samples=2048, block_frames=10)
 
 
@@ -71,3 +85,49 @@ def test_a_border_counts_only_lines_after_the_stamp_and_after_the_border_before(
         assert pacing.crossed("now", math.inf) and pacing.crossed("beat", 0.0)
         assert not pacing.crossed("beat", pacing.border_frame + 2.0)
     assert bars == 3
+
+
+def test_blocks_of_a_mode_that_listens_are_never_longer_than_it_hears() -> None:
+    """100 BPM are 12.9 frames a beat: a stream plays beats, a jam of 12 frames halves, and says no to whole ones."""
+    values = {"prompt": "a", "tempo_bpm": 100.0, "beats_per_bar": 4, "block_beats": None}
+    facts = replace(FACTS, block_frames=12)
+    lengths = {}
+    for longest in (12, 100):
+        pacing = Pacing(facts, values, longest_block_frames=longest)
+        lengths[longest] = {pacing.next_frames()}
+        for _ in range(30):
+            pacing.advance(pacing.next_frames())
+            lengths[longest].add(pacing.next_frames())
+    assert lengths == {12: {6, 7}, 100: {12, 13}}
+    with pytest.raises(LmdmError, match=r"1 beats at 100 BPM is 12.9 frames; it must lie between 1 and 11"):
+        Pacing(facts, {**values, "block_beats": 1.0}, longest_block_frames=12)
+
+
+@pytest.mark.parametrize(
+    ("mode", "longest"), [("jam", 6), ("sketch", 6), ("delay", 6), ("ahead", None), ("known", None)]
+)
+def test_what_every_mode_hears_in_time(mode: str, longest: int | None) -> None:
+    hearing, config = Listening(LIVE.codec), CONFIG
+    known = hearing.whole(Audio(np.zeros((1, 640), np.float32), RATE))
+    modes = {
+        "jam": lambda: JamMode(hearing, JamTiming.live(hearing, TOY, PLAN)),
+        "sketch": lambda: SketchMode.following(config, TOY, PLAN),
+        "delay": lambda: DelayMode.of(config, TOY, PLAN, delay_seconds=0.6),
+        "ahead": lambda: AheadJam.seeing(hearing, TOY, np.zeros((640, 1), np.float32)),
+        "known": lambda: JamMode(hearing, JamTiming.ahead(hearing, TOY), known=known),
+    }
+    assert modes[mode]().longest_block_frames(6) == longest
+
+
+def test_a_tempo_turned_in_a_jam_leaves_no_frame_unheard() -> None:
+    """Every token of a block carries a frame that was heard, though the tempo asks for longer blocks."""
+    hearing = Listening(LIVE.codec)
+    mode, told = JamMode(hearing, JamTiming.live(hearing, TOY, PLAN)), []
+    plain = mode.frame_controls
+    mode.frame_controls = lambda first, frames: told.append(plain(first, frames)) or told[-1]
+    engine = Engine(LIVE, TOY, mode, state=LIVE.start(3), plan=PLAN, source=(RATE, 1), values={"prompt": "a"})
+    engine.turn("tempo_bpm", 268.0)  # a quarter is 7 frames, longer than blocks of 6
+    performed(engine, np.ones((8000, 1), np.float32), chunk=64)
+    assert {mask.shape[1] for mask in (one[MASK] for one in told)} <= {3, 4, 5, 6}
+    whole = np.concatenate([one[MASK][0] for one in told])
+    assert whole[np.flatnonzero(whole)[0] :].all()

@@ -110,6 +110,10 @@ class DelayMode(SketchFollower):
         # Heard counts start behind the silence that the first delay began with.
         super().hear(self._recent.since(first + self._begun_samples - self.device_samples))
 
+    def longest_block_frames(self, usual_frames: int) -> int | None:
+        """Those that the shortest delay was worked out for."""
+        return usual_frames
+
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:
         """The shortest delay that works."""
         return following_budget("delay", self.config, timing, lead_seconds=lead_seconds)

@@ -54,7 +54,8 @@ class Engine:
         self.notes: deque[dict[str, Any]] = deque(maxlen=MOST_NOTES)
         self.events = EventQueue()
         self.performer = Performer(maker, facts, mode, state=state, values=values)
-        self.pacing = Pacing(facts, self.performer.values, longest_block_frames=self.plan.longest_frames(facts))
+        own, most = mode.longest_block_frames(facts.block_frames), self.plan.longest_frames(facts)
+        self.pacing = Pacing(facts, self.performer.values, longest_block_frames=min(most, own or most))
         self.player = self.plan.player(facts, self.notes.append)
         self.loop = FeedbackLoop(facts.channels, facts.sample_rate) if mode.feeds_back else None
         self.mixer = Mixer(

@@ -49,9 +49,13 @@ class TempoGrid:
         """Length of a bar in frames."""
         return self.beat_frames * self.beats_per_bar
 
-    def nearest_block_beats(self, block_frames: int) -> float:
-        """The power of two in beats whose length is nearest to `block_frames`, as a ratio."""
-        return min(BLOCK_BEATS, key=lambda beats: abs(math.log(beats * self.beat_frames / block_frames)))
+    def nearest_block_beats(self, block_frames: int, *, most_frames: float = math.inf) -> float:
+        """The power of two in beats whose length is nearest to `block_frames`, as a ratio.
+
+        Of those up to `most_frames`; where none is so short it is the shortest.
+        """
+        fitting = [beats for beats in BLOCK_BEATS if beats * self.beat_frames <= most_frames] or BLOCK_BEATS[:1]
+        return min(fitting, key=lambda beats: abs(math.log(beats * self.beat_frames / block_frames)))
 
     def quantised(self, frame: float, quantum: Quantum) -> float:
         """The first beat or bar at or after `frame`; "now" leaves it. Raises LmdmError for another quantum."""

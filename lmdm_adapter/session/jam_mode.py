@@ -162,6 +162,10 @@ class JamMode:
         elif name == "freeze":
             self._freeze = value
 
+    def longest_block_frames(self, usual_frames: int) -> int | None:
+        """Those that the lag was worked out for; of a player who is known ahead, any."""
+        return None if self.timing.known else self.timing.longest_block_frames
+
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:
         """From a sound to the first music that heard it; one that is known ahead is waited for by nobody."""
         return jam_timing_budget(self.timing, timing)

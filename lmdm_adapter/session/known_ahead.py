@@ -45,6 +45,10 @@ class SketchAhead(SketchFollower, ABC):
         self._know(first_frame, first_frame + frames + self.config.widest_frames // 2)
         return super().frame_controls(first_frame, frames)
 
+    def longest_block_frames(self, usual_frames: int) -> int | None:
+        """Any: it is all there."""
+        return None
+
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:
         """From turning a knob, or drawing, to hearing it."""
         return Budget("sketch", stream_budget(timing, lead_seconds=lead_seconds).parts)
@@ -153,6 +157,10 @@ class AheadJam(JamMode):
         while self.heard.end_frame < first_frame + frames - self.timing.lag_frames:
             super().hear(self._sound.next(self.timing.hop_frames * self.codec.frame_samples))
         return super().frame_controls(first_frame, frames)
+
+    def longest_block_frames(self, usual_frames: int) -> int | None:
+        """Any: it is all there."""
+        return None
 
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:
         """From turning a knob to hearing it: the sound itself is waited for by nobody."""

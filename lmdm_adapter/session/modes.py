@@ -33,6 +33,13 @@ class Mode(Protocol):
         """A model parameter changed; it counts from the next block on. Raises LmdmError for a value it cannot play."""
         ...
 
+    def longest_block_frames(self, usual_frames: int) -> int | None:
+        """The longest block whose frames it can all tell of, on a tempo grid too; None is any.
+
+        Whatever hears a live input is as late as its blocks are long; `usual_frames` are those of the model.
+        """
+        ...
+
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:
         """The mode's latency, part by part."""
         ...
@@ -61,6 +68,10 @@ class StreamMode:
 
     def turn(self, name: str, value: Any) -> None:
         """Prompts reach the model without the mode."""
+
+    def longest_block_frames(self, usual_frames: int) -> int | None:
+        """Any."""
+        return None
 
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:
         """From turning a knob to hearing it."""
@@ -110,6 +121,10 @@ class EchoMode:
 
     def turn(self, name: str, value: Any) -> None:
         """It has no knobs."""
+
+    def longest_block_frames(self, usual_frames: int) -> int | None:
+        """Any: what is not heard is silence."""
+        return None
 
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:
         """That of a delay without features."""

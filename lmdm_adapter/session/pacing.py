@@ -19,7 +19,7 @@ TEMPO_NAMES = ("tempo_bpm", "beats_per_bar", "block_beats", "beat_at_seconds")
 class Pacing:
     """The block border that is next, in frames of the music, and the grid that it follows, if there is one.
 
-    `longest_block_frames` bounds blocks, so that one always fits into the ring.
+    `longest_block_frames` bounds blocks on the grid: one must fit into the ring, and be heard by the mode in time.
     """
 
     def __init__(self, facts: Facts, values: Mapping[str, Any], *, longest_block_frames: int) -> None:
@@ -35,7 +35,9 @@ class Pacing:
         """
         grid, beats = self._grid_of(values, beat_frame), 1.0
         if grid is not None:
-            beats = values["block_beats"] or grid.nearest_block_beats(self._facts.block_frames)
+            beats = values["block_beats"] or grid.nearest_block_beats(
+                self._facts.block_frames, most_frames=self._longest - 1
+            )
             self._require_length(grid, beats)
         self.grid, self._block_beats = grid, beats
 

@@ -119,6 +119,10 @@ class SketchMode(SketchFollower):
         return SketchMode(config, late_samples=late_frames * facts.frame_samples, device_samples=device_samples,
                           without=without)  # fmt: skip
 
+    def longest_block_frames(self, usual_frames: int) -> int | None:
+        """A live sketch comes in time for the usual ones."""
+        return usual_frames if self.sketch is None else None
+
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:
         """From turning a knob to hearing it; of a live sketch, from a sound to the music that follows it."""
         if self.sketch is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from lmdm_adapter.controls.accompaniment import Heard, accompaniment, lag_frames_of
+from lmdm_adapter.controls.accompaniment import Heard, accompaniment, lag_frames_of, visible_frames_of
 from lmdm_adapter.controls.declared import ACCOMPANIMENT
 from lmdm_adapter.evaluation import control_report as roles
 from lmdm_adapter.evaluation.baselines import coded
@@ -63,7 +63,7 @@ def evaluate_jam(
 def heard_late(heard: Sequence[Heard], live: LiveModel, visibility_seconds: float) -> RowControls:
     """The accompaniment of each row as a model of this block length carries it at a visibility."""
     rate_hz = live.codec.frame_rate_hz
-    lag_frames = lag_frames_of(live.spec.block_frames, round(visibility_seconds * rate_hz))
+    lag_frames = lag_frames_of(live.spec.block_frames, visible_frames_of(visibility_seconds, rate_hz))
     return lambda first_frame, frames: [
         accompaniment(one, first_frame, frames, lag_frames=lag_frames, frame_rate_hz=rate_hz) for one in heard
     ]

@@ -21,6 +21,7 @@ from lmdm_adapter.cli.options import (
     DeviceOption,
     Dtype,
     DtypeOption,
+    GuidedControlsOption,
     JsonOption,
     Sampler,
     SeedOption,
@@ -43,13 +44,6 @@ SecondsOption = Annotated[float, typer.Option("--seconds", help="Measured music 
 BaselineOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--baseline", help="A second model in the same places, such as this one before ARC-Forcing."),
-]
-GuidedControlsOption = Annotated[
-    Optional[bool],  # noqa: UP045
-    typer.Option(
-        "--guided-controls/--no-guided-controls",
-        help="Guidance leads towards the control as well as the prompt; by default the model's own.",
-    ),
 ]
 
 

@@ -17,8 +17,6 @@ from lmdm_adapter.controls.declared import ACCOMPANIMENT
 from lmdm_adapter.errors import LmdmError
 
 MASK, LATENTS, LAG = ACCOMPANIMENT
-WRITTEN_SECONDS = 0.0005
-"""Seconds are written to the millisecond, so half of one may be missing from what is meant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +91,6 @@ class Heard:
         return f"origin {self.origin_frame}, kept {self.first_frame} to {self.end_frame}, room {self.kept_frames}"
 
 
-def visible_frames_of(visibility_seconds: float, frame_rate_hz: float) -> int:
-    """Whole frames of a visibility, rounded down: a frame that is known in part is not known.
-
-    Play, training and evaluation all count so. What lacks no more than half a millisecond is whole: 0.557 s at 21.53
-    frames a second are 12 frames, which take 0.55728 s.
-    """
-    return math.floor((visibility_seconds + WRITTEN_SECONDS) * frame_rate_hz)
-
-
 def lag_frames_of(longest_block_frames: int, visibility_frames: int) -> int:
     """How many frames late tokens carry the accompaniment.
 
@@ -111,6 +100,19 @@ def lag_frames_of(longest_block_frames: int, visibility_frames: int) -> int:
     Whoever sees further than the block hears it aligned, at lag 0: no frame is carried early.
     """
     return max(0, longest_block_frames - visibility_frames)
+
+
+WRITTEN_SECONDS = 0.0005
+"""Seconds are written to the millisecond, so half of one may be missing from what is meant."""
+
+
+def visible_frames_of(visibility_seconds: float, frame_rate_hz: float) -> int:
+    """Whole frames of a visibility, rounded down: a frame that is known in part is not known.
+
+    Play, training and evaluation all count so. What lacks no more than half a millisecond is whole: 0.557 s at 21.53
+    frames a second are 12 frames, which take 0.55728 s.
+    """
+    return math.floor((visibility_seconds + WRITTEN_SECONDS) * frame_rate_hz)
 
 
 def accompaniment(

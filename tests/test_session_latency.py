@@ -11,7 +11,7 @@ import pytest
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.session.curves import Curves
 from lmdm_adapter.session.engine import Engine
-from lmdm_adapter.session.known_ahead import AheadJam, DrawnMode
+from lmdm_adapter.session.known_ahead import DrawnMode
 from lmdm_adapter.session.maker import facts_of
 from lmdm_adapter.session.modes import Mode, StreamMode
 from lmdm_adapter.session.plan import SessionPlan
@@ -86,11 +86,9 @@ def test_a_lead_that_the_governor_made_longer_is_in_the_budget() -> None:
 
 LIVE = listening_live(steps=1)
 LIVE_FACTS = facts_of(LIVE)
-SOUND = np.random.default_rng(0).uniform(-0.5, 0.5, (900, 1)).astype(np.float32)
 KNOWN_AHEAD = {
     "stream": StreamMode,
     "drawn": lambda: DrawnMode(CONFIG, Curves(0.5, loudness=(0.2, 0.9))),
-    "jam": lambda: AheadJam.seeing(LIVE.codec, LIVE_FACTS, SOUND),
 }
 
 

@@ -7,7 +7,7 @@ import torch
 
 from lmdm_adapter.controls.accompaniment import LAG, Heard, lag_frames_of, visible_frames_of
 from lmdm_adapter.evaluation.jam import heard_late
-from lmdm_adapter.session.jam_mode import JamTiming
+from lmdm_adapter.session.jam_mode import JamTiming, visible_frames
 from lmdm_adapter.session.maker import facts_of
 from lmdm_adapter.training.clips import LatentClip, LatentCrops
 from lmdm_adapter.training.control_crops import ControlConfig, ControlCrops
@@ -42,7 +42,8 @@ def test_play_training_and_evaluation_hear_equally_late(frames: float) -> None:
     expected = lag_frames_of(block, visible_frames_of(seconds, rate_hz))
     assert expected != lag_frames_of(block, round(frames)), "the nearest frame is another one"
 
-    assert JamTiming.ahead(live.codec, facts_of(live), visibility_seconds=seconds).lag_frames == expected
+    timing = JamTiming(block, visible_frames(seconds, facts_of(live)), hop_frames=1, look_ahead_frames=0, known=True)
+    assert timing.lag_frames == expected
     (measured,) = heard_late([Heard(latents)], live, seconds)(0, 40)
     clip = LatentClip(latents, "house", 60 / rate_hz, "clip", {"accompaniment_latents": latents})
     config = ControlConfig((seconds, seconds), no_accompaniment=0.0, late_accompaniment=0.0)

@@ -101,7 +101,7 @@ def test_a_sound_is_encoded_ahead_as_in_one_go_and_begins_again(visibility_secon
     assert mode.heard.end_frame - (60 - timing.lag_frames) < 2 * SPEC.block_frames, "no more than is seen"
     assert torch.isfinite(mode.heard.latents).all()
     waits = mode.budget(FACTS.timing(), lead_seconds=0.1)
-    assert waits.parts == stream_budget(FACTS.timing(), lead_seconds=0.1).parts, "a knob is waited for, the sound is not"
+    assert waits.parts == stream_budget(FACTS.timing(), lead_seconds=0.1).parts, "for a knob alone"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,24 @@ def test_what_comes_in_changes_what_goes_out(folder: Path, tmp_path: Path) -> No
     assert not np.array_equal(session(folder, tmp_path, "jam", "--gain", 0)[0], first)
     dry = session(folder, tmp_path, "jam", "--mix", 0)[0]
     assert np.abs(dry).max() <= 0.1 < np.abs(first).max()
+
+
+@pytest.mark.parametrize("command", ["jam", "sketch", "delay"])
+def test_guidance_leads_towards_the_controls_if_asked_or_if_the_model_does(
+    folder: Path, tmp_path: Path, command: str
+) -> None:
+    more = ("--guidance", 3, *(("--seconds", 0.5) if command == "delay" else ()))
+    (guided, report, _), (plain, _, _), (own, unsaid, _) = (
+        session(folder, tmp_path, command, *more, *flag)
+        for flag in (("--guided-controls",), ("--no-guided-controls",), ())
+    )
+    assert np.array_equal(own, plain) and not np.array_equal(guided, plain)
+    assert report["values"]["guided_controls"] is True and "guided_controls" not in unsaid["values"]
+    shutil.copytree(folder / "live", tmp_path / "live")
+    shutil.copy(folder / "in.wav", tmp_path)
+    edit_config(tmp_path / "live", lambda config: config["lmdm"]["sampling"].update(guided_controls=True))
+    assert np.array_equal(session(tmp_path, tmp_path, command, *more)[0], guided)
+    assert np.array_equal(session(tmp_path, tmp_path, command, *more, "--no-guided-controls")[0], plain)
 
 
 ODD = {

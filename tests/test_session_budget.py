@@ -37,7 +37,9 @@ def test_the_total_is_the_sum_of_named_parts() -> None:
 def test_jam_and_stream() -> None:
     jam = jam_budget(timing(10), encoder_look_ahead_seconds=0.364, slack_seconds=0.5)
     assert jam.total_seconds == pytest.approx(0.012 + 0.364 + 0.5 + 10 / RATE_HZ + 8 / RATE_HZ)
-    assert stream_budget(timing(10), lead_seconds=1.0).total_seconds == pytest.approx(0.012 + 1.0 + 10 / RATE_HZ + 0.1)
+    stream = stream_budget(timing(10), lead_seconds=1.0)
+    assert stream.total_seconds == pytest.approx(0.012 + 1.0 + 10 / RATE_HZ + 8 / RATE_HZ), "computed within the lead"
+    assert dict(stream_budget(timing(10), lead_seconds=0.06).parts)["lead"] == 0.1, "unless that takes longer"
 
 
 @pytest.mark.parametrize("seconds", [-0.1, float("nan"), float("inf")])

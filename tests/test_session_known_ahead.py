@@ -13,6 +13,7 @@ from lmdm_adapter.controls.declared import HEARD
 from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.controls.sketch import loosened, sketched
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.session.budget import stream_budget
 from lmdm_adapter.session.curves import BRIGHTNESS_MIDI, LOUDNESS_DB, MELODY_MIDI, Curves, drawn_frames
 from lmdm_adapter.session.jam_mode import JamMode, JamTiming
 from lmdm_adapter.session.known_ahead import AheadJam, AheadSketch, DrawnMode
@@ -100,6 +101,8 @@ def test_a_sound_is_encoded_ahead_as_in_one_go_and_begins_again(visibility_secon
     assert all(np.abs(told[name] - whole[name]).max() < 1e-4 for name in told)
     assert mode.heard.end_frame - (60 - timing.lag_frames) < 2 * SPEC.block_frames, "no more than is seen"
     assert torch.isfinite(mode.heard.latents).all()
+    waits = mode.budget(FACTS.timing(), lead_seconds=0.1)
+    assert waits.parts == stream_budget(FACTS.timing(), lead_seconds=0.1).parts, "for a knob alone"
 
 
 @pytest.mark.parametrize(

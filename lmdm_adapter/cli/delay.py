@@ -13,6 +13,7 @@ from lmdm_adapter.cli.options import (
     DtypeOption,
     GainOption,
     GuidanceOption,
+    GuidedControlsOption,
     InputArgument,
     JsonOption,
     LeadOption,
@@ -57,6 +58,7 @@ def delay(
     seed: SeedOption = 0,
     steps: StepsOption = None,
     guidance: GuidanceOption = None,
+    guided_controls: GuidedControlsOption = None,
     lead_seconds: LeadOption = 0.5,
     look_ahead_frames: LookAheadOption = None,
     record: RecordOption = None,
@@ -76,7 +78,8 @@ def delay(
 
     delay_seconds = asked_seconds(beats, bpm, seconds)
     values = values_given(
-        prompt=prompt, steps=steps, guidance=guidance, feedback=feedback, mix=mix, tightness=tightness, sketch_gain=gain
+        prompt=prompt, steps=steps, guidance=guidance, guided_controls=guided_controls, feedback=feedback, mix=mix,
+        tightness=tightness, sketch_gain=gain,
     )  # fmt: skip
     request = SessionRequest(
         "delay", source, out, model, seed, values, tail_seconds=delay_seconds, lead_seconds=lead_seconds,

@@ -21,6 +21,7 @@ from lmdm_adapter.cli.options import (
     DeviceOption,
     Dtype,
     DtypeOption,
+    GuidedControlsOption,
     JsonOption,
     Sampler,
     SeedOption,
@@ -43,13 +44,6 @@ SecondsOption = Annotated[float, typer.Option("--seconds", help="Measured music 
 BaselineOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--baseline", help="A second model in the same places, such as this one before ARC-Forcing."),
-]
-GuidedControlsOption = Annotated[
-    Optional[bool],  # noqa: UP045
-    typer.Option(
-        "--guided-controls/--no-guided-controls",
-        help="Guidance leads towards the control as well as the prompt; by default the model's own.",
-    ),
 ]
 
 
@@ -92,8 +86,9 @@ def jam(
 
     Plays STEM in SONGS held-out songs at each VISIBILITY, then again hearing another song, and once hearing nothing;
     agreement must beat both. Visibility is how much of the others is known when a block is begun: 2 s of future to 2 s
-    of delay unless told; more than the block changes nothing. At the bundled model's size 16 songs take some 30 minutes
-    on one core of its own, by an estimate. Needs the extra: pip install 'lmdm-adapter[evaluate]'.
+    of delay unless told; more than the block changes nothing, and what gives one lag is played once. At the bundled
+    model's size 16 songs take some 30 minutes on one core of its own, by an estimate. Needs the extra:
+    pip install 'lmdm-adapter[evaluate]'.
     """
     from lmdm_adapter.evaluation.jam import evaluate_jam
     from lmdm_adapter.evaluation.jam_material import JamPlan

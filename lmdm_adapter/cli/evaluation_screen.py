@@ -81,7 +81,8 @@ def show_control_report(report: ControlReport) -> None:
         if measure.name in report.alone:
             rows.append(("alone", _brief(report.alone_figure(measure.name)), *[""] * (len(heads) - 2)))
         table(f"{measure.label}, with 95 % intervals over {len(report.songs)} songs", heads, rows)
-    Console().print("\n".join(verdict(report, one) for one in report.known_measures()), highlight=False)
+    said = (*report.notes, *(verdict(report, one) for one in report.known_measures()))
+    Console().print("\n".join(said), highlight=False)
 
 
 def _show_slopes(report: Report, contenders: Sequence[Measured]) -> None:

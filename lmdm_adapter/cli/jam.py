@@ -14,6 +14,7 @@ from lmdm_adapter.cli.options import (
     DtypeOption,
     GainOption,
     GuidanceOption,
+    GuidedControlsOption,
     InputArgument,
     JsonOption,
     LeadOption,
@@ -51,6 +52,7 @@ def jam(
     seed: SeedOption = 0,
     steps: StepsOption = None,
     guidance: GuidanceOption = None,
+    guided_controls: GuidedControlsOption = None,
     lead_seconds: LeadOption = 0.5,
     look_ahead_frames: LookAheadOption = None,
     record: RecordOption = None,
@@ -68,7 +70,9 @@ def jam(
     from lmdm_adapter.cli.screen import say
     from lmdm_adapter.cli.session_rendering import SessionRequest, play_file, values_given
 
-    values = values_given(prompt=prompt, steps=steps, guidance=guidance, accompaniment_gain=gain, mix=mix)
+    values = values_given(
+        prompt=prompt, steps=steps, guidance=guidance, guided_controls=guided_controls, accompaniment_gain=gain, mix=mix
+    )  # fmt: skip
     request = SessionRequest(
         "jam", source, out, model, seed, values, lead_seconds=lead_seconds, look_ahead_frames=look_ahead_frames,
         json=json, record=record, device=device, dtype=dtype.value, threads=threads,

@@ -56,6 +56,13 @@ GuidanceOption = Annotated[
     Optional[float],  # noqa: UP045
     typer.Option("--guidance", min=0, max=100, help="How hard to follow the prompt; by default the model's own."),
 ]
+GuidedControlsOption = Annotated[
+    Optional[bool],  # noqa: UP045
+    typer.Option(
+        "--guided-controls/--no-guided-controls",
+        help="Guidance leads towards what is heard or drawn as well as the prompt; by default the model's own.",
+    ),
+]
 LookAheadOption = Annotated[
     Optional[int],  # noqa: UP045
     typer.Option("--look-ahead-frames", min=0, help="Frames that sound lags behind; by default exact decoding."),

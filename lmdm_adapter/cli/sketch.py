@@ -13,6 +13,7 @@ from lmdm_adapter.cli.options import (
     DtypeOption,
     GainOption,
     GuidanceOption,
+    GuidedControlsOption,
     InputArgument,
     JsonOption,
     LeadOption,
@@ -47,6 +48,7 @@ def sketch(
     seed: SeedOption = 0,
     steps: StepsOption = None,
     guidance: GuidanceOption = None,
+    guided_controls: GuidedControlsOption = None,
     lead_seconds: LeadOption = 0.5,
     look_ahead_frames: LookAheadOption = None,
     record: RecordOption = None,
@@ -64,7 +66,10 @@ def sketch(
     from lmdm_adapter.cli.screen import say
     from lmdm_adapter.cli.session_rendering import SessionRequest, play_file, values_given
 
-    values = values_given(prompt=prompt, steps=steps, guidance=guidance, tightness=tightness, sketch_gain=gain)
+    values = values_given(
+        prompt=prompt, steps=steps, guidance=guidance, guided_controls=guided_controls, tightness=tightness,
+        sketch_gain=gain,
+    )  # fmt: skip
     request = SessionRequest(
         "sketch", source, out, model, seed, values, lead_seconds=lead_seconds, look_ahead_frames=look_ahead_frames,
         json=json, record=record, device=device, dtype=dtype.value, threads=threads,

@@ -7,6 +7,7 @@ says how late that is, so that one model serves every latency.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -117,6 +118,19 @@ def lag_frames_of(longest_block_frames: int, visibility_frames: int) -> int:
     Whoever sees further than the block hears it aligned, at lag 0: no frame is carried early.
     """
     return max(0, longest_block_frames - visibility_frames)
+
+
+WRITTEN_SECONDS = 0.0005
+"""Seconds are written to the millisecond, so half of one may be missing from what is meant."""
+
+
+def visible_frames_of(visibility_seconds: float, frame_rate_hz: float) -> int:
+    """Whole frames of a visibility, rounded down: a frame that is known in part is not known.
+
+    Play, training and evaluation all count so. What lacks no more than half a millisecond is whole: 0.557 s at 21.53
+    frames a second are 12 frames, which take 0.55728 s.
+    """
+    return math.floor((visibility_seconds + WRITTEN_SECONDS) * frame_rate_hz)
 
 
 def accompaniment(

@@ -78,6 +78,7 @@ def _head(report: ControlReport) -> str:
         f"{report.compute_seconds:.0f} s.",
         f"Model: {report.model}, {sampling.steps} steps of {sampling.sampler}, guidance {sampling.guidance:g}.",
         *([f"Other model: {report.other}."] if report.other is not None else []),
+        *report.notes,
         *(verdict(report, measure) for measure in report.known_measures()),
     ]
     return "".join(f"<p>{escape(row)}</p>\n" for row in rows)

@@ -42,7 +42,8 @@ class ControlReport:
     Roles: `played` hears its control, `shuffled` that of another song, `without` none; `other` is another model that
     hears what `played` does, if any; `codec` and `songs` are the truth, through the codec and as it is; `chance` is the
     truth against other songs. `alone` holds single features, each drawn by itself, where a control has several.
-    `settings` are the positions of the knob. Intervals are over songs, which are independent.
+    `settings` are the positions of the knob, `notes` what must be known of them, in sentences. Intervals are over
+    songs, which are independent.
     """
 
     title: str
@@ -60,6 +61,7 @@ class ControlReport:
     alone: Scores = field(default_factory=dict)
     music_seconds: float = 0.0
     compute_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     def figures(self, role: str, measure: str) -> list[Figure | None]:
         """The mean over songs at each setting; None where fewer than two songs have a value."""
@@ -103,6 +105,7 @@ class ControlReport:
             "sampling": self.sampling.to_json(),
             "plan": dict(self.plan),
             self.knob: list(self.settings),
+            "notes": list(self.notes),
             "songs": list(self.songs),
             "music_seconds": self.music_seconds,
             "compute_seconds": self.compute_seconds,

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from lmdm_adapter.controls.accompaniment import Heard, accompaniment, lag_frames_of
+from lmdm_adapter.controls.accompaniment import Heard, accompaniment
 from lmdm_adapter.controls.declared import ACCOMPANIMENT
 from lmdm_adapter.evaluation import control_report as roles
 from lmdm_adapter.evaluation.baselines import coded
 from lmdm_adapter.evaluation.control_report import ControlReport, Scores, stacked
 from lmdm_adapter.evaluation.control_rollouts import Play, Rollouts, require_controls, require_same_codec
 from lmdm_adapter.evaluation.jam_material import Jam, JamPlan, jam_material
+from lmdm_adapter.evaluation.jam_points import jam_points, lag_frames_at
 from lmdm_adapter.evaluation.report_plan import Contender
 from lmdm_adapter.evaluation.rollouts import RowControls, stream_together
 from lmdm_adapter.evaluation.ruler import Progress
@@ -32,6 +33,7 @@ def evaluate_jam(
 ) -> ControlReport:  # fmt: skip
     """Play along with held-out songs at every visibility, as it is and with both baselines, and measure.
 
+    Visibilities that give the same lag are one point of the curve, and played once: the report's notes say which.
     `other` is a second model that plays in the same places, in pairs. Raises LmdmError for a model that hears no
     accompaniment, an `other` of another codec, or music of NaN.
     """
@@ -39,13 +41,14 @@ def evaluate_jam(
     for contender in contenders:
         require_controls(contender, ACCOMPANIMENT, "accompaniment")
     require_same_codec(model, other)
-    jam, total = jam_material(model.live, plan, progress), 1 + (1 + len(contenders)) * len(plan.visibility_seconds)
+    points = jam_points(plan.visibility_seconds, [contender.live for contender in contenders])
+    jam, total = jam_material(model.live, plan, progress), 1 + (1 + len(contenders)) * len(points)
     rollouts = Rollouts(
         jam.prompts, seconds=plan.whole_seconds, seed=plan.seed, play=play, progress=progress, total=total
     )  # fmt: skip
 
     def curve(player: Contender, heard: Sequence[Heard]) -> Scores:
-        late = (heard_late(heard, player.live, visibility) for visibility in plan.visibility_seconds)
+        late = (heard_late(heard, player.live, point.visibility_seconds) for point in points)
         return stacked([jam.scores(rollouts.played(player, controls)) for controls in late])
 
     scores = {roles.PLAYED: curve(model, jam.heard), roles.SHUFFLED: curve(model, jam.swapped)}
@@ -54,16 +57,17 @@ def evaluate_jam(
         scores[roles.OTHER] = curve(other, jam.heard)
     return ControlReport(
         title="Jam", model=model.name, other=None if other is None else other.name, sampling=model.sampling,
-        knob="visibility_seconds", settings=plan.visibility_seconds, measures=STEM_MEASURES,
+        knob="visibility_seconds", settings=tuple(point.visibility_seconds for point in points), measures=STEM_MEASURES,
         plan=asdict(plan), songs=jam.names, scores={**scores, **_known(model.live, jam)}, draws=plan.draws,
         seed=plan.seed, music_seconds=rollouts.music_seconds, compute_seconds=rollouts.compute_seconds,
+        notes=tuple(point.note for point in points if point.note is not None),
     )  # fmt: skip
 
 
 def heard_late(heard: Sequence[Heard], live: LiveModel, visibility_seconds: float) -> RowControls:
     """The accompaniment of each row as a model of this block length carries it at a visibility."""
     rate_hz = live.codec.frame_rate_hz
-    lag_frames = lag_frames_of(live.spec.block_frames, round(visibility_seconds * rate_hz))
+    lag_frames = lag_frames_at(live, visibility_seconds)
     return lambda first_frame, frames: [
         accompaniment(one, first_frame, frames, lag_frames=lag_frames, frame_rate_hz=rate_hz) for one in heard
     ]

@@ -66,10 +66,14 @@ class Timing:
 
 
 def stream_budget(timing: Timing, *, lead_seconds: float) -> Budget:
-    """From turning a knob to hearing it: what is made already (the lead) is played first, then a border must come."""
+    """From turning a knob to hearing it: what is made already (the lead) is played first, then a border must come.
+
+    The lead is sound that has left the decoder, so the border lies its hold-back further on. Blocks are computed while
+    the lead is played: compute is no part of its own, unless it takes longer than that.
+    """
     return Budget("stream", (
-        ("device", timing.device_seconds), ("lead", lead_seconds), ("up to one block", timing.block_seconds),
-        ("compute", timing.compute_seconds),
+        ("device", timing.device_seconds), ("lead", max(lead_seconds, timing.compute_seconds)),
+        ("up to one block", timing.block_seconds), ("decoder hold-back", timing.hold_back_seconds),
     ))  # fmt: skip
 
 

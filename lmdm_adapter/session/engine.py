@@ -103,9 +103,9 @@ class Engine:
         self.input.hear(samples, first_sample=first_sample)
 
     def budget(self, *, device_seconds: float = 0.0, compute_seconds: float = 0.0) -> Budget:
-        """The mode's latency, part by part."""
+        """The mode's latency, part by part, at the lead that the governor has come to."""
         timing = self.facts.timing(device_seconds=device_seconds, compute_seconds=compute_seconds)
-        return self.mode.budget(timing, lead_seconds=self.plan.governor.lead_seconds)
+        return self.mode.budget(timing, lead_seconds=self.governed.lead_seconds)
 
     @property
     def beat(self) -> float | None:

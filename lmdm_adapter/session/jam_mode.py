@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lmdm_adapter.audio import Audio
-from lmdm_adapter.controls.accompaniment import MASK, Heard, accompaniment, lag_frames_of
+from lmdm_adapter.controls.accompaniment import MASK, Heard, accompaniment, lag_frames_of, visible_frames_of
 from lmdm_adapter.controls.declared import HARMONY
 from lmdm_adapter.controls.listening import Listening, listen, listen_step
 from lmdm_adapter.errors import LmdmError
@@ -102,7 +102,7 @@ def visible_frames(visibility_seconds: float, facts: Facts) -> int:
     """Whole frames of a visibility. Raises LmdmError beyond a minute."""
     if not -60.0 <= visibility_seconds <= 60.0:
         raise LmdmError(f"Visibility lies between -60 and 60 s, got {visibility_seconds:g} s.")
-    return math.floor(visibility_seconds * facts.frame_rate_hz + 1e-9)
+    return visible_frames_of(visibility_seconds, facts.frame_rate_hz)
 
 
 class JamMode:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lmdm_adapter.codec import Codec
-from lmdm_adapter.controls.accompaniment import LATENTS, Heard, accompaniment, lag_frames_of
+from lmdm_adapter.controls.accompaniment import LATENTS, Heard, accompaniment, lag_frames_of, visible_frames_of
 from lmdm_adapter.controls.declared import ACCOMPANIMENT, HARMONY, HEARD, FrameControls
 from lmdm_adapter.controls.frames import packed_controls
 from lmdm_adapter.errors import LmdmError
@@ -131,7 +131,7 @@ class ControlCrops:
         visibility_seconds = draws.uniform(*self.config.visibility_seconds)
         if self.config.aligned and draws.random() < self.config.aligned:
             return 0
-        return lag_frames_of(self.block_frames, round(visibility_seconds * self.frame_rate_hz))
+        return lag_frames_of(self.block_frames, visible_frames_of(visibility_seconds, self.frame_rate_hz))
 
     def _heard(self, crop: Crop, frames: int, draws: np.random.Generator) -> Heard | None:
         """The accompaniment of the whole clip, or from some frame within the crop on, or None."""

@@ -132,6 +132,16 @@ def test_the_input_counts_for_the_limits_and_goes_with_the_rest() -> None:
     records.discard_all()
 
 
+def test_what_nobody_records_does_not_pile_up(records: Records) -> None:
+    waiting = list[int]()
+
+    def looked(shelf: Shelf, voice: SessionVoice) -> None:
+        waiting.append(sum(map(len, voice._overheard._pieces)))
+
+    made = recorded(records, "jam", on_at=59, chunks=60, before=looked)
+    assert 0 < max(waiting) < RATE // 2 < len(made.heard)
+
+
 def test_more_than_is_remembered_is_said_on_the_page(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lmdm_adapter.demo.recorded_voice.HISTORY_BYTES", 2000)
     made = recorded(records, "jam", on_at=MIDDLE)

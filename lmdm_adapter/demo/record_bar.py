@@ -16,8 +16,8 @@ from lmdm_adapter.errors import LmdmError
 
 LOOK_SECONDS = 1.0
 INFO = (
-    "What plays, in any tab: the sound, a log of all that was turned, and what was heard, be it a file or your "
-    "microphone."
+    "What plays, in any tab: the sound, what is heard of a file or your microphone, and a log of all that was turned "
+    "and told since it began."
 )
 NOTHING = "Recording begins with the music."
 NO_REPLAY = "lmdm replay cannot make it again"

@@ -80,9 +80,7 @@ class Recording:
         self._input_bytes = len(content)
         return {"input": self.input_path.name, "input_sha256": hashlib.sha256(content).hexdigest()}
 
-    def write(
-        self, lines: Iterable[str], samples: np.ndarray | None = None, heard: Heard | None = None
-    ) -> None:
+    def write(self, lines: Iterable[str], samples: np.ndarray | None = None, heard: Heard | None = None) -> None:
         """Append to the files; what was given is in them when this returns. `samples` is `s ch` float32.
 
         Raises LmdmError when the disk is full; what was written before stays.

@@ -123,9 +123,7 @@ def _stage(live: LiveModel, wish: Wish, own: Mapping[str, Any], drawing: Any, pa
     return Stage(live, facts, plan, own, page_seconds(wish.lead_seconds))
 
 
-def _engine(
-    stage: Stage, wish: Wish, mode: Mode, values: Mapping[str, Any], overheard: Overheard | None
-) -> Engine:
+def _engine(stage: Stage, wish: Wish, mode: Mode, values: Mapping[str, Any], overheard: Overheard | None) -> Engine:
     live, facts = stage.live, stage.facts
     source = (facts.sample_rate, facts.channels) if stage.sound is not None else wish.source
     return Engine(

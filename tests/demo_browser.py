@@ -128,6 +128,15 @@ def choose(page: Any, tab: str) -> None:
     page.get_by_role("tab", name=tab, exact=True).first.click()
 
 
+def fetched(page: Any, word: str, folder: Path) -> Path:
+    """The recorded file behind the newest link of that name, in `folder`."""
+    with page.expect_download() as download:
+        page.get_by_role("link", name=word).last.click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
 def chirps(seconds: float) -> np.ndarray:
     """A short rising tone every half second, for a microphone: `s` at `CHIRP_RATE`."""
     time = np.arange(int(0.02 * CHIRP_RATE)) / CHIRP_RATE

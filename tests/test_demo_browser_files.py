@@ -8,7 +8,7 @@ import soundfile
 
 from lmdm_adapter.spec import BlockSpec, Sampling
 from tests.cli import edit_config, save_live
-from tests.demo_browser import browser, playwright_of, ready, served
+from tests.demo_browser import browser, fetched, playwright_of, ready, served
 
 pytestmark = pytest.mark.browser
 
@@ -81,15 +81,6 @@ def arrived(page):
     packets = page.evaluate("window.arrived")
     assert [first for first, _ in packets] == list(np.cumsum([0, *(len(samples) for _, samples in packets)])[:-1])
     return np.concatenate([np.array(samples, np.float32) for _, samples in packets])[:, None]
-
-
-def fetched(page, word, folder):
-    """The file behind the newest link of that name."""
-    with page.expect_download() as download:
-        page.get_by_role("link", name=word).last.click()
-    path = folder / download.value.suggested_filename
-    download.value.save_as(path)
-    return path
 
 
 def test_what_is_recorded_and_downloaded_is_what_was_sent_and_plays_again(page, demo, band, tmp_path):

@@ -50,14 +50,13 @@ def song_of(path: Path, *, seed: int) -> Path:
 
 
 def recorded(
-    records: Records, song: Path, kind: str, *, live: Any = LIVE, name: str = "toy", on_at: int = 0,
-    source: tuple[int, int] | None = None,
-) -> Recording:  # fmt: skip
+    records: Records, song: Path, kind: str, *, live: Any = LIVE, name: str = "toy", on_at: int = 0
+) -> Recording:
     """What a visitor recorded from the `on_at`-th chunk on, with turns before some of them."""
     mode, values, turns = MODES[kind]
     values = {"prompt": "house", "ahead_seconds": 0.1, "seed": 3, **values}
-    told = {**values, "sound": str(song)} if values.pop("sound", False) and source is None else values
-    wish, shelf = Wish(mode, told, lead_seconds=0.1, source=source), records.shelf("one")
+    told = {**values, "sound": str(song)} if values.pop("sound", False) else values
+    wish, shelf = Wish(mode, told, lead_seconds=0.1), records.shelf("one")
     inner = Band(live, name=name).voice(wish)
     inner._now = lambda: 0.0  # The page never runs dry, so a block is waited for as long as it takes.
     voice, count = RecordedVoice(inner, wish, shelf), 0
@@ -118,13 +117,6 @@ def test_the_input_is_downloaded_counted_and_deleted_with_the_rest(records: Reco
     shelf.clear()
     assert not any(path.exists() for path in recording.paths)
     assert recorded(records, song, "drawn").input_path is None
-
-
-def test_a_microphone_is_kept_by_nobody_and_the_log_says_so(records: Records, song: Path) -> None:
-    recording = recorded(records, song, "jam as if live", source=(RATE, 1))
-    assert read_record_log(recording.log_path).header["replays"] is False
-    with pytest.raises(LmdmError, match="does not hold all"):
-        again(recording)
 
 
 def test_a_log_that_was_cut_off_replays_as_far_as_it_goes(records: Records, song: Path) -> None:

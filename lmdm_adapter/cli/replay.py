@@ -20,7 +20,7 @@ from lmdm_adapter.cli.options import (
 
 def replay(
     log: Annotated[
-        Path, typer.Argument(metavar="LOG", help="Folder of a recorded session, its log.jsonl, or the demo's events.")
+        Path, typer.Argument(metavar="LOG", help="Folder of a recording, or its log: log.jsonl, or the demo's events.")
     ],
     out: OutOption = Path("out.wav"),
     model: Annotated[

@@ -39,7 +39,7 @@ class ReplayRequest:
 
 def replay_session(request: ReplayRequest) -> float:
     """Write the session again; its length in seconds. Raises LmdmError for whatever the user can mend."""
-    path = request.log / LOG_NAME if request.log.is_dir() else request.log
+    path = _log_in(request.log)
     if is_recording(path):
         return replay_recording(request, path)
     log = read_log(path)
@@ -61,6 +61,16 @@ def replay_session(request: ReplayRequest) -> float:
             writer.write(Audio(np.ascontiguousarray(piece.T), rate))
             show(writer.samples_written // rate, max(total, writer.samples_written) // rate)
     return writer.samples_written / rate
+
+
+def _log_in(place: Path) -> Path:
+    """The log that is meant by a file or folder. Raises LmdmError for one that holds several recordings of the demo."""
+    if not place.is_dir() or (place / LOG_NAME).exists():
+        return place / LOG_NAME if place.is_dir() else place
+    found = sorted(path for path in place.glob("*.jsonl") if is_recording(path))
+    if len(found) > 1:
+        raise LmdmError(f"{place} holds {len(found)} recordings; give one: {', '.join(path.name for path in found)}.")
+    return found[0] if found else place / LOG_NAME
 
 
 def _recorded(path: Path) -> np.ndarray | None:

@@ -15,8 +15,12 @@ from lmdm_adapter.demo.visits import Visits
 from lmdm_adapter.errors import LmdmError
 
 LOOK_SECONDS = 1.0
-INFO = "What plays, in any tab: the sound, and a log of all that was turned."
+INFO = (
+    "What plays, in any tab: the sound, what is heard of a file or your microphone, and a log of all that was turned "
+    "and told since it began."
+)
 NOTHING = "Recording begins with the music."
+NO_REPLAY = "lmdm replay cannot make it again"
 
 
 def record_bar(visits: Visits) -> None:
@@ -68,7 +72,8 @@ def _finished(shelf: Shelf, recording: Recording) -> str:
         f'<a href="{escape(address_of(shelf.key, path.name))}" download="{escape(path.name)}">{word}</a>'
         for path, word in zip(recording.paths, ("sound", "events", "input"), strict=False)
     ]
-    return f"{escape(recording.name)}, {_time(recording.seconds)}: {', '.join(links)}"
+    said = "" if recording.replays else f" ({NO_REPLAY})"
+    return f"{escape(recording.name)}, {_time(recording.seconds)}: {', '.join(links)}{said}"
 
 
 def _growing(recording: Recording) -> str:

@@ -16,11 +16,12 @@ from lmdm_adapter.demo.voice import Chunk, Known, Voice, Wish, origin_of, sessio
 from lmdm_adapter.session.recorder import versions
 from lmdm_adapter.session.session_log import json_of
 
-HISTORY_BYTES = 4 << 20
+HISTORY_BYTES = 16 << 20
+"""Of a jam with a microphone and 64 latent channels, half an hour and more."""
 
 
 class History:
-    """What a voice was told, as lines of the log: all of it, or, beyond 4 MiB, nothing that could be played again."""
+    """What a voice was told, as lines of the log: all of it, or, beyond 16 MiB, nothing that could be played again."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -90,10 +91,11 @@ class RecordedVoice:
             self._recording = self._shelf.begin(
                 self._wish.mode, header=self._header(), earlier=self._history.lines, channels=self.channels,
                 sample_rate=self.sample_rate, sound=None if self._session is None else self._session.sound,
+                hears=self._session is not None and self._session.hears,
             )  # fmt: skip
         lines = self._told(chunk)
         if self._recording is not None:
-            self._shelf.write(self._recording, lines, chunk.samples)
+            self._shelf.write(self._recording, lines, chunk.samples, chunk.heard)
         self._samples += len(chunk.samples)
 
     def _told(self, chunk: Chunk) -> list[str]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from lmdm_adapter.demo.record_limits import RecordLimits
 from lmdm_adapter.demo.recording import Recording
+from lmdm_adapter.demo.voice import Heard
 from lmdm_adapter.errors import LmdmError
 
 MOST_SHELVES = 1000
@@ -115,33 +116,37 @@ class Shelf:
                 self._end_all(None)
 
     def begin(self, name: str, *, header: Mapping[str, Any], earlier: Iterable[str], channels: int,
-              sample_rate: int, sound: Path | None = None) -> Recording | None:  # fmt: skip
+              sample_rate: int, sound: Path | None = None, hears: bool = False) -> Recording | None:  # fmt: skip
         """A new recording, where one is wanted; without room there is none, and `notice` says why.
 
-        The file `sound`, the input of what is recorded, is kept with it.
+        The file `sound`, the input of what is recorded, is kept with it, or that which it `hears` of a microphone.
         """
         with self._lock:
             if not self.wanted:
                 return None
             try:
-                self._require_room(sound.stat().st_size if sound is not None and sound.is_file() else 0)
+                lines = list(earlier)
+                kept_bytes = sound.stat().st_size if sound is not None and sound.is_file() else 0
+                self._require_room(kept_bytes + sum(map(len, lines)))
                 self._folder = self._folder or self._records.new_folder()
                 self._count += 1
-                made = Recording(self._folder, f"lmdm-{name}-{self._count}", header=header, earlier=earlier,
-                                 channels=channels, sample_rate=sample_rate, sound=sound)  # fmt: skip
+                made = Recording(self._folder, f"lmdm-{name}-{self._count}", header=header, earlier=lines,
+                                 channels=channels, sample_rate=sample_rate, sound=sound, hears=hears)  # fmt: skip
             except LmdmError as error:
                 return self._refused(str(error))
             self._recordings.append(made)
             return made
 
-    def write(self, recording: Recording, lines: Iterable[str], samples: np.ndarray) -> None:
+    def write(
+        self, recording: Recording, lines: Iterable[str], samples: np.ndarray, heard: Heard | None = None
+    ) -> None:
         """Append to a recording that is open; where a limit or the disk ends it, `notice` says so."""
         with self._lock:
             if not recording.open:
                 return
             try:
-                self._require_room(samples.nbytes)
-                recording.write(lines, samples)
+                self._require_room(samples.nbytes + (0 if heard is None else heard.samples.nbytes))
+                recording.write(lines, samples, heard)
             except LmdmError as error:
                 self._refused(str(error))
             if recording.open and recording.seconds >= self._records.limits.seconds:

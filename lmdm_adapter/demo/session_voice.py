@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from lmdm_adapter.demo.overheard import Overheard
 from lmdm_adapter.demo.session_settings import OWN, decibels, narrowed
 from lmdm_adapter.demo.session_words import sentences
 from lmdm_adapter.demo.voice import Chunk, Report, SessionOrigin
@@ -53,19 +54,20 @@ class SessionVoice:
 
     Parameters are those of a session (`session/parameters.py`), and `sketch` for one that is drawn (`Curves` as JSON);
     those that count from the start alone are answered with a notice. `memory` tells the bytes that are held, `origin`
-    and `session` what a recording must say of it.
+    and `session` what a recording must say of it. `overheard`, the engine's tap, is what its chunks bring along.
     """
 
     def __init__(
         self, engine: Engine, played: Played, *, budget: Mapping[str, float], computing: threading.Lock | None = None,
         memory: Callable[[], int | None] = lambda: None, now: Callable[[], float] = time.monotonic,
         origin: Mapping[str, Any] | None = None, session: SessionOrigin | None = None,
+        overheard: Overheard | None = None,
     ) -> None:  # fmt: skip
         self.origin, self.session = dict(origin or {}), session or SessionOrigin()
         self.engine, self.budget, self._played, self._memory, self._now = engine, dict(budget), played, memory, now
         self.sample_rate, self.channels = engine.facts.sample_rate, engine.facts.channels
         self.block_seconds = engine.facts.block_seconds
-        self._computing = computing or threading.Lock()
+        self._computing, self._overheard = computing or threading.Lock(), overheard or Overheard()
         self._stop, self._wanted, self._made = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._make, name="lmdm-demo-session", daemon=True)
         # Pieces that the live input's dry side takes whole, and that a lead holds several of.
@@ -89,7 +91,7 @@ class SessionVoice:
         for first in range(0, count, self._piece_samples):
             self._pull(samples[first : first + self._piece_samples])
         records = engine.noted()
-        return Chunk(samples, self._report(records), records=tuple(records))
+        return Chunk(samples, self._report(records), records=tuple(records), heard=self._overheard.taken())
 
     def set(self, name: str, value: Any) -> None:
         """Turn a parameter now: the model's at the next border, the mixer's at the next sample.

@@ -11,6 +11,7 @@ from typing import Any
 from lmdm_adapter.codec_stream import low_latency_frames
 from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.demo.memory import memory_bytes
+from lmdm_adapter.demo.overheard import Overheard
 from lmdm_adapter.demo.session_settings import LONGEST_LEAD_SECONDS, OWN, decibels, narrowed
 from lmdm_adapter.demo.session_voice import Played, SessionVoice
 from lmdm_adapter.demo.voice import SessionOrigin, Wish
@@ -52,6 +53,11 @@ class Stage:
     path: Path | None = None
 
     @property
+    def microphone(self) -> bool:
+        """Whether what is heard comes from the page."""
+        return self.late_seconds > 0.0
+
+    @property
     def device_samples(self) -> int:
         """The round trip from what is played to what is heard; a sound that is a file is there at once."""
         return round(self.device_seconds * self.facts.sample_rate)
@@ -59,7 +65,7 @@ class Stage:
     @property
     def device_seconds(self) -> float:
         """The same in seconds."""
-        return self.late_seconds + self.own["device_seconds"] if self.late_seconds else 0.0
+        return self.late_seconds + self.own["device_seconds"] if self.microphone else 0.0
 
 
 def session_voice(
@@ -77,14 +83,15 @@ def session_voice(
     stage = _stage(live, wish, own, drawing, path)
     # Outside of the lock: the first sketch loads packages, for seconds in which others' music is made.
     mode, notice = MODES[wish.mode](stage)
+    overheard = Overheard() if stage.microphone else None
     with computing:
-        engine = _engine(stage, wish, mode, _session_values(values, microphone=stage.late_seconds > 0.0))
+        engine = _engine(stage, wish, mode, _session_values(values, microphone=stage.microphone), overheard)
     header = header_of(engine, seed=own["seed"], versions=versions(), model=name)
-    session = SessionOrigin(header, stage.path, replays=stage.late_seconds == 0.0)
+    session = SessionOrigin(header, stage.path, hears=stage.microphone, replays=True)
     origin = {**(origin or {}), "look_ahead_frames": stage.facts.hold_back_frames}
     return SessionVoice(
         engine, _played(stage, wish, notice), budget=_answers(stage, wish, engine), computing=computing,
-        memory=lambda: memory_bytes(stage.live.device), origin=origin, session=session,
+        memory=lambda: memory_bytes(stage.live.device), origin=origin, session=session, overheard=overheard,
     )  # fmt: skip
 
 
@@ -116,20 +123,21 @@ def _stage(live: LiveModel, wish: Wish, own: Mapping[str, Any], drawing: Any, pa
     return Stage(live, facts, plan, own, page_seconds(wish.lead_seconds))
 
 
-def _engine(stage: Stage, wish: Wish, mode: Mode, values: Mapping[str, Any]) -> Engine:
+def _engine(stage: Stage, wish: Wish, mode: Mode, values: Mapping[str, Any], overheard: Overheard | None) -> Engine:
     live, facts = stage.live, stage.facts
     source = (facts.sample_rate, facts.channels) if stage.sound is not None else wish.source
     return Engine(
         live, facts, mode, state=live.start(stage.own["seed"], look_ahead_frames=facts.hold_back_frames),
         plan=stage.plan, values=values, source=None if stage.curves is not None else source,
+        tap=None if overheard is None else overheard.tap, keeps_told=overheard is not None,
     )  # fmt: skip
 
 
 def _played(stage: Stage, wish: Wish, notice: str | None) -> Played:
-    rate, microphone = stage.facts.sample_rate, stage.late_seconds > 0.0
+    rate = stage.facts.sample_rate
     chunk_samples = max(1, round(wish.lead_seconds / CHUNKS_OF_A_LEAD * rate))
     source_rate = wish.source[0] if wish.source is not None else rate
-    return Played(chunk_samples, stage.sound, microphone, round(stage.late_seconds * source_rate), notice)
+    return Played(chunk_samples, stage.sound, stage.microphone, round(stage.late_seconds * source_rate), notice)
 
 
 def _answers(stage: Stage, wish: Wish, engine: Engine) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,18 +32,26 @@ class Report:
         return asdict(self)
 
 
+class Heard(NamedTuple):
+    """What a session heard: `samples`, `s ch` float32 at its own rate, from `first_sample` of the session on."""
+
+    first_sample: int
+    samples: np.ndarray
+
+
 @dataclass(frozen=True)
 class Chunk:
     """The next samples, `s ch` float32, and what they cost. There may be none yet: a decoder holds some back.
 
     `turns` is how many calls of `set` were in force when it was made, of a voice that can tell. `records` are what a
-    session wrote into its log since the last chunk.
+    session wrote into its log since the last chunk, and `heard` is what it heard since then of a microphone.
     """
 
     samples: np.ndarray
     report: Report
     turns: int | None = None
     records: tuple[Mapping[str, Any], ...] = ()
+    heard: Heard | None = None
 
 
 class Voice(Protocol):
@@ -82,11 +90,13 @@ class Known(Protocol):
 class SessionOrigin:
     """What a session began with: the first line of its log, and the file that was its input, if it was one.
 
-    `replays` says that these and the records of all chunks are enough to play it again.
+    `hears` says that its input is a microphone, whose sound comes with the chunks. `replays` says that these and the
+    records of all chunks are enough to play it again.
     """
 
     header: Mapping[str, Any] = field(default_factory=dict)
     sound: Path | None = None
+    hears: bool = False
     replays: bool = False
 
 

@@ -31,6 +31,7 @@ from lmdm_adapter.session.performer import Performer
 from lmdm_adapter.session.plan import SessionPlan
 from lmdm_adapter.session.player import WORK_SAMPLES
 from lmdm_adapter.session.tempo import Beat
+from lmdm_adapter.session.told_again import TOLD, told_of
 from lmdm_adapter.spec import require_choice
 
 MOST_NOTES = 20_000
@@ -41,13 +42,14 @@ class Engine:
 
     `tap(name, samples)` hears "played", "dry" and "input" (`s ch`), for a recorder; the first two from the callback.
     Log records gather in `notes` until the owner takes them with `noted`; of more than `MOST_NOTES` the oldest go.
+    With `keeps_told` they say what each block was told, and a replay needs no sound that was heard.
     Raises LmdmError for a model whose blocks are longer than the plan allows, and for values that do not fit.
     """
 
     def __init__(
         self, maker: Maker, facts: Facts, mode: Mode, *, state: Any, plan: SessionPlan | None = None,
         values: Mapping[str, Any] | None = None, clock: Clock | None = None, source: tuple[int, int] | None = None,
-        tap: Callable[[str, np.ndarray], None] | None = None,
+        tap: Callable[[str, np.ndarray], None] | None = None, keeps_told: bool = False,
     ) -> None:  # fmt: skip
         self.plan, self.facts, self.mode, values = plan or SessionPlan(), facts, mode, values or {}
         self.clock, self.failure, self.blocks = clock or SystemClock(), None, 0
@@ -67,7 +69,7 @@ class Engine:
             source_channels=source[1],
         )  # fmt: skip
         self.governed = unrestrained(self.plan.governor)
-        self._tap = tap or (lambda name, samples: None)
+        self._tap, self._keeps_told = tap or (lambda name, samples: None), keeps_told
         self._dry = np.zeros((WORK_SAMPLES, facts.channels), np.float32)
         self._holds_seen = self._slip_samples = self._heard_samples = 0
         self._rewound = False
@@ -188,7 +190,8 @@ class Engine:
         margin, waiting = self.ready_seconds, self.player.doing == "waiting"
         # First the record, so that no sample is ever played of a block that the log does not know.
         self.notes.append({"kind": "block", "index": self.blocks, "cue": cue, "samples": len(made.samples),
-                           "compute_seconds": compute, "margin_seconds": margin})  # fmt: skip
+                           "compute_seconds": compute, "margin_seconds": margin,
+                           **({TOLD: told_of(made.told)} if self._keeps_told else {})})  # fmt: skip
         self._push(made.samples, frames, rewound=cue.rewind_blocks > 0 and made.refused is None)
         if not waiting:
             block_seconds = frames / self.facts.frame_rate_hz

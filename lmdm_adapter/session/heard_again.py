@@ -26,6 +26,17 @@ class HeardAgain(Protocol):
         ...
 
 
+class Deaf:
+    """No input, for a mode that needs none."""
+
+    def send(self, samples: np.ndarray) -> None:
+        """Nobody hears it."""
+
+    def at(self, first_sample: int, count: int) -> np.ndarray:
+        """No samples."""
+        return np.zeros((0, 1), np.float32)
+
+
 class Recorded:
     """The input as it was recorded, `s ch`, which what was fed back is part of."""
 

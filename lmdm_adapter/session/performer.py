@@ -12,7 +12,7 @@ from lmdm_adapter.audio import Audio
 from lmdm_adapter.controls import Controls
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.fields import from_json
-from lmdm_adapter.session.maker import Facts, Maker
+from lmdm_adapter.session.maker import Facts, FrameControls, Maker
 from lmdm_adapter.session.modes import Mode
 from lmdm_adapter.session.parameters import BY_NAME, values_of
 from lmdm_adapter.session.take import Event
@@ -56,10 +56,11 @@ class Cue:
 
 
 class Made(NamedTuple):
-    """One block's audio `s ch`, and the sentence for a rewind that was refused."""
+    """One block's audio `s ch`, the sentence for a rewind that was refused, and what the block was told."""
 
     samples: np.ndarray
     refused: str | None
+    told: FrameControls | None
 
 
 class Performer:
@@ -112,7 +113,7 @@ class Performer:
             raise LmdmError(
                 f"The model made NaN or infinity at frame {cue.event.frame}; play in float32, or with another model."
             )
-        return Made(self._spliced(np.ascontiguousarray(audio.samples.T)), refused)
+        return Made(self._spliced(np.ascontiguousarray(audio.samples.T)), refused, controls)
 
     def _rewound(self, cue: Cue, controls: Any) -> str | None:
         try:

@@ -11,7 +11,7 @@ import numpy as np
 
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.events import EventQueue
-from lmdm_adapter.session.heard_again import HeardAgain, Recorded, Repeated, Samples
+from lmdm_adapter.session.heard_again import Deaf, HeardAgain, Recorded, Repeated, Samples
 from lmdm_adapter.session.looped_sound import LoopedSound
 from lmdm_adapter.session.maker import Facts, Maker
 from lmdm_adapter.session.mixer import Mixer
@@ -20,6 +20,7 @@ from lmdm_adapter.session.parameters import BY_NAME
 from lmdm_adapter.session.performer import Performer
 from lmdm_adapter.session.session_log import SessionLog
 from lmdm_adapter.session.timeline import Timeline
+from lmdm_adapter.session.told_again import ToldAgain, told_in
 
 PIECE_SAMPLES = 65_536
 
@@ -31,7 +32,8 @@ class Replay:
     or `steps`, for a finer rendering. Holds, fades and the mixer's turns come from the log, never from a clock. `mode`
     is the session's, fresh; `heard` and `dry` are the recorded input (`input.wav` and `dry.wav`, `s ch`) of a session
     that had one. `sound` in their place was its input from sample 0 on; then what was fed back is made anew too, by
-    `played` alone. Raises LmdmError for a log of another model or mode.
+    `played` alone. A log that says what each block was told needs no input at all, but for the dry sound.
+    Raises LmdmError for a log of another model or mode.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class Replay:
         self._log, self._mode, self._steps = log, mode or StreamMode(), steps
         _require_same(log, facts, self._mode)
         self._heard_samples = 0
-        self._heard = _heard_again(heard, sound, feeds_back=self._mode.feeds_back)
+        if (told := told_in(log.of("block"))) is not None:
+            self._mode = ToldAgain(self._mode, told)
+        self._heard = Deaf() if told is not None else _heard_again(heard, sound, feeds_back=self._mode.feeds_back)
         self._dry = sound.at if sound is not None else _silent_after(dry, facts.channels)
         self._performer = Performer(maker, facts, self._mode, state=state, values=log.header["model_values"])
         self._facts = facts

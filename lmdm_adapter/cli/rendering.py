@@ -17,7 +17,7 @@ from lmdm_adapter.cli.report import BlockTiming, StreamReport
 from lmdm_adapter.cli.screen import block_progress
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.evaluation.memory import rss_bytes
-from lmdm_adapter.io.atomic import require_writable
+from lmdm_adapter.io.atomic import require_apart, require_writable
 from lmdm_adapter.io.files import AudioWriter, require_audio_target, write_json
 from lmdm_adapter.resampling import fitted, fitting_line
 from lmdm_adapter.sound_file import read_audio
@@ -33,7 +33,8 @@ LONGEST_SECONDS = 24 * 60 * 60.0
 class Request:
     """What `lmdm stream` was asked for; None leaves a setting to the model.
 
-    Raises LmdmError for an impossible length, an output that cannot be written, or two outputs with one name.
+    Raises LmdmError for an impossible length, an output that cannot be written, two outputs with one name, or one that is the
+    prime.
     """
 
     prompt: str
@@ -57,6 +58,9 @@ class Request:
         target = require_audio_target(self.out)
         if self.json is not None and require_writable(self.json) == target:
             raise LmdmError(f"--out and --json both name {self.out}; give the report another name.")
+        for written in (self.out, self.json):
+            if written is not None:
+                require_apart(written, self.prime)
 
 
 def require_seconds(seconds: float) -> None:

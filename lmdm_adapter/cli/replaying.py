@@ -12,9 +12,10 @@ from lmdm_adapter.cli.models import open_model
 from lmdm_adapter.cli.replaying_recording import is_recording, replay_recording
 from lmdm_adapter.cli.screen import counting
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.io.atomic import require_apart
 from lmdm_adapter.io.files import AudioWriter, require_audio_target
 from lmdm_adapter.session.maker import facts_of
-from lmdm_adapter.session.recorder import LOG_NAME
+from lmdm_adapter.session.recorder import LOG_NAME, RECORDED
 from lmdm_adapter.session.replay import Replay
 from lmdm_adapter.session.restored import recorded_material, restored_mode
 from lmdm_adapter.session.session_log import read_log
@@ -23,7 +24,7 @@ from lmdm_adapter.sound_file import read_audio
 
 @dataclass(frozen=True)
 class ReplayRequest:
-    """What `lmdm replay` was asked for. Raises LmdmError for an output that cannot be written."""
+    """What `lmdm replay` was asked for. Raises LmdmError for an output that cannot be written, or is recorded."""
 
     log: Path
     out: Path
@@ -34,7 +35,10 @@ class ReplayRequest:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        require_audio_target(self.out)
+        target, folder = require_audio_target(self.out), self.log if self.log.is_dir() else self.log.parent
+        require_apart(target, *(folder / f"{name}.wav" for name in RECORDED))
+        if not self.log.is_dir():
+            require_apart(target, *folder.glob(f"{self.log.stem}*.wav"))
 
 
 def replay_session(request: ReplayRequest) -> float:

@@ -18,7 +18,7 @@ from lmdm_adapter.cli.models import open_model
 from lmdm_adapter.cli.screen import block_progress
 from lmdm_adapter.cli.session_report import SessionReport, against_deadlines
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.io.atomic import require_writable
+from lmdm_adapter.io.atomic import require_apart, require_writable
 from lmdm_adapter.io.files import AudioWriter, require_audio_target, write_json
 from lmdm_adapter.session.delay_mode import DelayMode
 from lmdm_adapter.session.engine import Engine
@@ -40,7 +40,7 @@ class SessionRequest:
     """What `lmdm sketch`, `jam` or `delay` was asked for; None leaves a setting to the model.
 
     `values` are parameters of the session, `tail_seconds` what is played after the input's end. Raises LmdmError for
-    outputs that cannot be written, or two of one name.
+    outputs that cannot be written, two of one name, or one that is the input.
     """
 
     mode: str
@@ -62,6 +62,9 @@ class SessionRequest:
         target = require_audio_target(self.out)
         if self.json is not None and require_writable(self.json) == target:
             raise LmdmError(f"--out and --json both name {self.out}; give the report another name.")
+        for written in (self.out, self.json):
+            if written is not None:
+                require_apart(written, self.source)
 
 
 class Stage(NamedTuple):

@@ -48,6 +48,13 @@ def require_writable(path: str | os.PathLike[str]) -> Path:
     return target
 
 
+def require_apart(target: Path, *read: str | os.PathLike[str] | None) -> None:
+    """Refuse to write where something is read from. Raises LmdmError that names it; None is nothing."""
+    for path in read:
+        if path is not None and Path(path).expanduser().resolve() == target.expanduser().resolve():
+            raise LmdmError(f"Writing {target} would overwrite {path}, which is read; give another name.")
+
+
 @contextmanager
 def replacing(target: Path, *, keep: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `target`; move it onto `target` on success, remove it on any error or Ctrl-C.

@@ -24,6 +24,8 @@ from lmdm_adapter.session.wav import CrashSafeWav
 KEPT_SECONDS = 20.0
 WORK_SAMPLES = 65_536
 LOG_NAME = "log.jsonl"
+RECORDED = ("played", "input", "dry")
+"""Sounds of a recording, by the names of their files."""
 MATERIAL_NAME = "material.npz"
 
 
@@ -46,7 +48,7 @@ class Recorder:
             self._log = open(self.folder / LOG_NAME, "x", encoding="utf-8")
         except OSError as error:
             raise LmdmError(f"Cannot record into {folder}: {error.strerror or error}; choose another place.") from error
-        names, room = ("played", "input", "dry") if with_input else ("played",), round(KEPT_SECONDS * facts.sample_rate)
+        names, room = RECORDED if with_input else RECORDED[:1], round(KEPT_SECONDS * facts.sample_rate)
         self._rings = {name: AudioRing(facts.channels, room) for name in names}
         self._files = {name: self._file(name, facts) for name in names}
         self._work = np.empty((WORK_SAMPLES, facts.channels), np.float32)

@@ -187,3 +187,17 @@ def test_inspect_says_the_latency_of_every_mode(folder: Path, tmp_path: Path) ->
     assert "latency of jam" in plain and "finetune --controls accompaniment" in plain
     edit_config(tmp_path / "plain", lambda config: config["lmdm"].update(sketch={"colour": 1}))
     assert "SketchConfig does not know 'colour'" in lmdm("inspect", tmp_path / "plain").stderr
+
+
+@pytest.mark.parametrize("command", ["jam", "sketch", "delay"])
+def test_nothing_is_written_over_what_is_read(folder: Path, tmp_path: Path, command: str) -> None:
+    """Not the input, neither by the music nor by the report, nor what a replay hears."""
+    heard = tmp_path / "in.wav"
+    heard.write_bytes((folder / "in.wav").read_bytes())
+    more = ("-m", folder / "live", *(("--seconds", 1) if command == "delay" else ()))
+    for written in (("--out", heard), ("--out", tmp_path / "." / "in.wav"), ("--json", heard)):
+        assert "would overwrite" in sentence(command, heard, *more, "--out", tmp_path / "no.wav", *written)
+    done(command, heard, *more, "--out", tmp_path / "out.wav", "--record", tmp_path / "take", *QUICK)
+    for name in ("input", "dry", "played"):
+        assert "would overwrite" in sentence("replay", tmp_path / "take", "--out", tmp_path / "take" / f"{name}.wav")
+    assert heard.read_bytes() == (folder / "in.wav").read_bytes()

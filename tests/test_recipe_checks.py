@@ -90,8 +90,9 @@ def test_guidance_is_learned_from_a_model_that_has_some(tmp_path: Path, monkeypa
         }))  # fmt: skip
     live = tiny_live()
     led = replace(live, section=replace(live.section, sampling=Sampling(guidance=2.0, guided_controls=True)))
-    with pytest.raises(LmdmError, match="plays with guided_controls"):
-        finetune.guide_of(led, build_config(finetune.FinetuneRecipe, {**needed, "learn_guidance": 2.0}))
+    trained = replace(led, section=led.section.fine_tuned(3))
+    guide = finetune.guide_of(trained, build_config(finetune.FinetuneRecipe, {**needed, "learn_guidance": 2.0}))
+    assert guide.guided_controls and guide.guidance == 2.0
     assert not Path("o").exists()
 
 

@@ -43,17 +43,19 @@ def encode_window(
 
 def window_velocity(
     dit: DiT, context: Tensor, noisy: Tensor, t: Tensor, *, prefix_distance: int, cross: Tensor | None = None,
-    global_cond: Tensor | None = None, controls: Tensor | None = None, kept_frames: Tensor | None = None,
-    checkpointed: bool = False,
+    global_cond: Tensor | None = None, controls: Tensor | None = None, target_controls: Tensor | None = None,
+    kept_frames: Tensor | None = None, checkpointed: bool = False,
 ) -> Tensor:  # fmt: skip
     """The training forward: whole windows as batch rows in one masked pass, equal to playing (law 2).
 
-    `context` is `b c s`, `noisy` `b c n` at levels `t` (`b`), `controls` `b e (s + n)`. `kept_frames` (`b`) drops
-    context in the mask: a row is played as if it had its newest `kept_frames` frames of context alone. `checkpointed`
-    trades a second forward pass for memory. Returns `b c n`.
+    `context` is `b c s`, `noisy` `b c n` at levels `t` (`b`), `controls` `b e (s + n)`; `target_controls` (`b e n`)
+    stand in the place of the target's. `kept_frames` (`b`) drops context in the mask: a row is played as if it had its
+    newest `kept_frames` frames of context alone. `checkpointed` trades a second forward pass for memory.
+    Returns `b c n`.
     """
     past, frames = context.shape[-1], noisy.shape[-1]
     own = [None, None] if controls is None else [controls[..., :past], controls[..., past:]]
+    own[1] = own[1] if target_controls is None else target_controls
     tokens = torch.cat(
         [dit.context_tokens(context, own[0]), dit.prefix_token(t, global_cond), dit.target_tokens(noisy, own[1])], dim=1
     )

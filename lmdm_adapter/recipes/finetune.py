@@ -211,19 +211,14 @@ def redraw_projection(live: LiveModel, *, seed: int) -> None:
 def guide_of(live: LiveModel, config: FinetuneRecipe) -> Guide | None:
     """The starting point, kept as it is, where its guidance is to be learned.
 
-    Raises LmdmError for one that was never trained to stream, whose guidance is not worth learning, and for one whose
-    guidance leads towards its frame controls as well: that of the prompt is all that is learned.
+    It leads towards frame controls as well where the starting point plays with `guided_controls`.
+    Raises LmdmError for one that was never trained to stream, whose guidance is not worth learning.
     """
     if config.learn_guidance == 1.0:
         return None
-    if live.sampling.guided_controls:
-        raise LmdmError(
-            f"learn_guidance teaches the guidance of the prompt, and {config.base} plays with guided_controls; put "
-            '"guided_controls": false into its sampling to learn that much of it.'
-        )
     if not live.section.own_steps:
         raise LmdmError(f"{config.base} has no guidance to learn from: fine-tune it first, then give that model.")
-    return Guide(rebuilt(live.network), config.learn_guidance)
+    return Guide(rebuilt(live.network), config.learn_guidance, guided_controls=live.sampling.guided_controls)
 
 
 def learning(network: Network, config: FinetuneRecipe) -> Network:

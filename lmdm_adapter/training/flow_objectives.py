@@ -80,6 +80,9 @@ class _OnBlocks(nn.Module):
         told = told_in_training(self.network, prompts, self.config, **kept)
         return {"loss": F.mse_loss(velocity(self.network, told, 1).float(), truth)}
 
+    def _target_controls(self, own: Tensor | None, copies: int) -> Tensor | None:
+        return None if self.guide is None else self.guide.target_controls(own, copies)
+
 
 class BlockObjective(_OnBlocks):
     """Rectified flow on every block of a sequence at once, through the parallel forward that equals play (law 2)."""
@@ -109,6 +112,7 @@ class BlockObjective(_OnBlocks):
                 lengths_frames=lengths_frames, context_blocks=spec.context_blocks, cross=told.cross,
                 prefix_distance=spec.prefix_distance, global_cond=told.global_cond, checkpointed=self.checkpointed,
                 kept_blocks=_copied(kept, copies), controls=_copied(controls, copies),
+                target_controls=self._target_controls(controls, copies),
             )  # fmt: skip
 
         return self._loss(velocity, mixed.velocity, prompts, step=step)
@@ -142,6 +146,7 @@ class WindowObjective(_OnBlocks):
                 network.dit, _copied(context, copies), _copied(mixed.x_t, copies), _copied(t, copies),
                 prefix_distance=self.spec.prefix_distance, cross=told.cross, global_cond=told.global_cond,
                 controls=_copied(controls, copies), kept_frames=_copied(kept_frames, copies),
+                target_controls=self._target_controls(_newest(controls, lengths_frames[-1]), copies),
                 checkpointed=self.checkpointed,
             )  # fmt: skip
 
@@ -154,6 +159,10 @@ _Rows = TypeVar("_Rows", Tensor, "Tensor | None")
 def _copied(rows: _Rows, copies: int) -> _Rows:
     """A batch behind itself, as the branches of guidance lie."""
     return rows if rows is None or copies == 1 else rows.repeat(copies, *[1] * (rows.ndim - 1))
+
+
+def _newest(controls: Tensor | None, frames: int) -> Tensor | None:
+    return None if controls is None else controls[..., -frames:]
 
 
 def told_in_training(

@@ -27,14 +27,14 @@ from tests.mode_models import CONFIG, PLAN, RATE, listening_live, performed
 
 LIVE = listening_live(steps=1)
 TOY = facts_of(LIVE)
-FACTS = Facts(sample_rate=44_100, channels=2, frame_samples=2048, block_frames=10)
+FACTS = Facts(sample_rate=8000, channels=1, frame_samples=372, block_frames=10)
 
 
 def turned(quantum: Quantum, *, ahead_seconds: float = 0.0, lead_seconds: float = 1.0, **values: Any) -> list[float]:
     """How many frames off their beat or bar turns took effect that were asked for every 2.37 s."""
     records: list[dict[str, Any]] = []
     session = Simulation(
-        ToneMaker(FACTS), FACTS, state=ToneState(), times=ComputeTimes(share=0.05, jitter=0.0), device=Device((512,)),
+        ToneMaker(FACTS), FACTS, state=ToneState(), times=ComputeTimes(share=0.05, jitter=0.0), device=Device((160,)),
         plan=SessionPlan.listening(lead_seconds), values={"prompt": "a", **values},
         hear=lambda audio, noted: records.extend(noted),
     )  # fmt: skip

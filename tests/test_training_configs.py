@@ -81,7 +81,7 @@ def test_shipped_block_settings() -> None:
         "tiny-finetune": (12, 16), "tiny-finetune-encoder-decoder": (12, 16), "tiny-finetune-guided": (12, 16),
         "tiny-finetune-jam": (12, 16), "tiny-finetune-sketch": (12, 16), "tiny-finetune-both": (12, 16),
         "tiny-finetune-controls": (12, 16), "tiny-finetune-jam-aligned": (12, 16),
-        "tiny-finetune-harmony-aligned": (12, 16), "tiny-finetune-harmony": (12, 16),
+        "tiny-finetune-harmony": (12, 16),
         "tiny-finetune-jam-late": (12, 16), "tiny-compare-finetune-copied": (12, 16),
         "tiny-compare-finetune-random": (12, 16), "tiny-compare-finetune-encoder-decoder": (12, 16),
         "finetune-48x4": (48, 4), "finetune-10x23": (10, 23), "finetune-small-48x4": (48, 4),

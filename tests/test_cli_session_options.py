@@ -1,4 +1,4 @@
-"""Every option of `lmdm sketch` and `delay` that changes the music does so; a report counts compute against deadlines."""
+"""Every option of `lmdm sketch` and `delay` that changes the music does so; a report counts compute."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_feedback_of_a_delay_is_heard_once_the_first_answer_was(folder: Path, pl
 
 
 def test_deadlines_count_compute() -> None:
-    """By hand: blocks of 1 s and a lead of 2 s, so playing begins with the second, and each is wanted when 2 s are left."""
+    """By hand, blocks of 1 s, a lead of 2 s: playing begins with the second, and each is wanted when 2 s are left."""
     quick = [(1.0, compute) for compute in (0.25, 0.25, 0.5, 0.5)]
     assert [block.deadline_margin_seconds for block in against_deadlines(quick, lead_seconds=2.0)] == [
         None, None, 1.5, 1.5,

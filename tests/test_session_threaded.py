@@ -86,7 +86,7 @@ def test_whatever_the_recording_thread_raises_is_told_to_the_owner(error: Except
     def write() -> None:
         raise error
 
-    engine, session = noise_engine(), None
+    engine = noise_engine()
     sentence = str(error) if isinstance(error, LmdmError) else f"recording ended: {type(error).__name__}: {error}"
     with pytest.raises(LmdmError, match=sentence), ThreadedSession(engine, write=write) as session:
         session._threads[1].join(5.0)

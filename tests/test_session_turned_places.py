@@ -1,4 +1,4 @@
-"""Places after a turn: a hold repeats a bar of the tempo that was turned, and stamps count from what is really heard."""
+"""Places after a turn: a hold repeats a bar of the new tempo, and stamps count from what is really heard."""
 
 from __future__ import annotations
 

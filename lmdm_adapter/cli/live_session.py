@@ -33,6 +33,7 @@ from lmdm_adapter.io.reopening import Reopening
 from lmdm_adapter.io.sound_device import SoundDevice
 from lmdm_adapter.session.budget import Budget
 from lmdm_adapter.session.engine import Engine
+from lmdm_adapter.session.jam_mode import JamMode, untrained_line
 from lmdm_adapter.session.maker import facts_of
 from lmdm_adapter.session.mode_choice import HEARING, mode_named
 from lmdm_adapter.session.parameters import PARAMETERS
@@ -128,6 +129,8 @@ def _opened(
         request.mode, live, facts, request.session_plan(), delay_seconds=request.delay_seconds, bpm=request.bpm,
         device_samples=round(_round_trip_seconds(request, plan.expected_seconds) * facts.sample_rate),
     )  # fmt: skip
+    if isinstance(mode, JamMode) and (line := untrained_line(mode.timing, facts)) is not None:
+        notice(line)
     engine = Engine(
         live, facts, mode, state=live.start(seed=request.seed), plan=request.session_plan(),
         values=request.values(), source=plan.engine_source,

@@ -87,7 +87,7 @@ def test_whatever_the_recording_thread_raises_is_told_to_the_owner(error: Except
         raise error
 
     engine = noise_engine()
-    sentence = str(error) if isinstance(error, LmdmError) else f"recording ended: {type(error).__name__}: {error}"
+    sentence = str(error) if isinstance(error, LmdmError) else f"Recording failed: {type(error).__name__}: {error}"
     with pytest.raises(LmdmError, match=sentence), ThreadedSession(engine, write=write) as session:
         session._threads[1].join(5.0)
         assert session.running and engine.blocks > 0, "the music goes on"
@@ -100,5 +100,5 @@ def test_whatever_the_making_thread_raises_is_told_to_the_owner(monkeypatch: pyt
     engine = noise_engine()
     monkeypatch.setattr(type(engine), "idle_seconds", property(broken))
     session = ThreadedSession(engine)
-    with pytest.raises(LmdmError, match="making music ended: ZeroDivisionError: no rate"), session:
+    with pytest.raises(LmdmError, match="Making music failed: ZeroDivisionError: no rate"), session:
         session._threads[0].join(5.0)

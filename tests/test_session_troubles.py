@@ -66,6 +66,21 @@ def test_an_input_that_runs_ahead_of_what_is_played_is_kept_for_ten_seconds() ->
     assert told(notes)[1:] == [("ahead over", 20 * RATE // 2)]
 
 
+def test_what_was_heard_during_a_long_stall_is_not_ahead() -> None:
+    """All of it was played to by then: it waits for its silence, and what comes later is in its place."""
+    notes: list[dict[str, Any]] = []
+    loop = FeedbackLoop(1, RATE, announce=notes.append)
+    for _ in range(40):
+        loop.send(np.zeros((RATE, 1), np.float32))
+    joined = [loop.joined(sound(0, 40 * RATE))]
+    for second in range(40, 60):
+        for part in range(20):
+            first = second * RATE + part * RATE // 20
+            loop.send(np.zeros((RATE // 20, 1), np.float32))
+            joined.append(loop.joined(sound(first, RATE // 20)))
+    assert np.array_equal(np.concatenate(joined), sound(0, 60 * RATE)) and not notes
+
+
 def test_a_session_says_that_its_input_runs_ahead() -> None:
     facts = Facts(RATE, 2, FRAME, block_frames=6)
     mode = DelayMode.of(CONFIG, facts, PLAN, delay_seconds=1.0, ears=RawEars())

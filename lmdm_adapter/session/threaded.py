@@ -71,7 +71,7 @@ class ThreadedSession:
                     self._stop.wait(min(self.engine.idle_seconds, LONGEST_SLEEP_SECONDS))
         except Exception as error:
             if self.engine.failure is None:
-                self._failure = _sentence("making music", error)
+                self._failure = as_told("Making music", error)
             log.error("%s", self.engine.failure or self._failure)
 
     def _record(self) -> None:
@@ -82,14 +82,14 @@ class ThreadedSession:
                 self._write()
             self._write()
         except Exception as error:
-            self._failure = _sentence("recording", error)
+            self._failure = as_told("Recording", error)
             log.error("%s The music goes on unrecorded.", self._failure)
 
 
-def _sentence(what: str, error: Exception) -> LmdmError:
-    """Whatever a thread raised, as the owner is told it."""
+def as_told(what: str, error: Exception) -> LmdmError:
+    """What a thread raised that did `what`, as the owner is told it."""
     if isinstance(error, LmdmError):
         return error
-    told = LmdmError(f"The thread that was {what} ended: {type(error).__name__}: {error}.")
+    told = LmdmError(f"{what} failed: {type(error).__name__}: {error}.")
     told.__cause__ = error
     return told

@@ -33,8 +33,8 @@ LONGEST_SECONDS = 24 * 60 * 60.0
 class Request:
     """What `lmdm stream` was asked for; None leaves a setting to the model.
 
-    Raises LmdmError for an impossible length, an output that cannot be written, two outputs with one name, or one that
-    is the prime.
+    Raises LmdmError for an impossible length, an output that cannot be written, two outputs with one name, or one that is the
+    prime.
     """
 
     prompt: str

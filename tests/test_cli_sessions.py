@@ -108,7 +108,7 @@ def test_guidance_leads_towards_the_controls_if_asked_or_if_the_model_does(
 
 
 ODD = {
-    "silence": (np.zeros(9000), "is silent; silence is what will be heard."),
+    "silence": (np.zeros(9000), "in.wav is silent; the model hears silence."),
     "dc": (np.full(9000, 0.25), "has a DC offset of 0.25"),
     "clipped": (np.clip(3 * np.sin(np.arange(9000) / 9), -1, 1), "is clipped: "),
 }

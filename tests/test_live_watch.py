@@ -7,7 +7,23 @@ from types import SimpleNamespace
 import pytest
 
 from lmdm_adapter.cli import live_watch
+from lmdm_adapter.errors import LmdmError
 from tests.session_makers import noise_engine
+
+
+@pytest.mark.parametrize("error", [TypeError("of type int64"), LmdmError("Cannot write: no space left.")])
+def test_whatever_a_recording_raises_is_kept_for_the_owner_and_the_music_is_watched_on(error: Exception) -> None:
+    def broken(records: object) -> None:
+        raise error
+
+    engine = noise_engine()
+    watch = live_watch.Watch(engine, SimpleNamespace(write=broken))
+    for blocks in (1, 2):
+        engine.produce()
+        watch.write()
+        assert watch.kinds["block"] == blocks
+    assert isinstance(watch.failure, LmdmError) and watch.last == str(watch.failure)
+    assert str(error) in watch.last
 
 
 def test_a_soak_is_judged_by_the_growth_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ def test_what_is_fed_back_is_in_its_place_after_any_stall(stall_seconds: float) 
         loop.send(sound(chunk * CHUNK))
         played += CHUNK
         if not 3.0 <= played / RATE < 3.0 + stall_seconds:
-            missing = played - sum(map(len, joined)) - len(loop._heard)
+            missing = played - sum(map(len, joined)) - loop.waiting_samples
             joined.append(loop.joined(np.zeros((missing, 1), np.float32)))
     back = np.concatenate(joined)
     kept = round((3.0 + KEPT_SECONDS) * RATE) - CHUNK

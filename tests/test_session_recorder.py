@@ -114,7 +114,8 @@ def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("", "is no session log"), ('{"kind":"silence"}\n', "is no session log"),
-        ("nonsense\n", "Line 1 of .* is no JSON"),
+        ("nonsense\n", "is no session log"), ('{"kind"\n', "Line 1 of .* is no JSON"),
+        ("RIFF\0\0\nWAVE\n", "is no session log"),
         ('{"kind":"session","format":99}\n', "of format 99; this version reads 1"),
         ('{"kind":"session","format":1}\n{"kind":"tune"}\n', "Line 2 of .* is no record"),
     ],

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.session.recorder import Recorder, Recording
 from lmdm_adapter.session.session_log import read_log
 from lmdm_adapter.session.threaded import ThreadedSession
 from tests.models import tiny_live
@@ -65,3 +66,39 @@ def test_the_example_of_the_docs_runs(root: Path, tmp_path: Path, monkeypatch: p
     exec(example, names := {"live": tiny_live()})
     log = read_log(Path("take-1", "log.jsonl"))
     assert log.header["seed"] == 7 and log.of("end") and not log.of("failure") and names["engine"].failure is None
+
+
+def test_stamps_from_numpy_are_plain_numbers_in_the_log(tmp_path: Path) -> None:
+    engine = noise_engine()
+    engine.turn("gain_db", np.float32(-6.0), at=np.int64(30))
+    engine.turn("prompt", "b", at=np.int32(40))
+    with Recording(Recorder(tmp_path, FACTS), engine, seed=1):
+        played(engine, 1000)
+    events = read_log(tmp_path / "log.jsonl").of("event")
+    assert sorted((event["stamp"], event["value"]) for event in events if event["name"] == "gain_db") == [(30, -6.0)]
+    for bad in (1.5, np.float64(3.0), "3", None):
+        with pytest.raises(LmdmError, match="a whole number, 0 or later, got"):
+            engine.events.post("gain_db", -6.0, stamp=bad)
+
+
+@pytest.mark.parametrize("error", [TypeError("of type int64"), ValueError("no float"), OSError("gone"), LmdmError("x")])
+def test_whatever_the_recording_thread_raises_is_told_to_the_owner(error: Exception) -> None:
+    def write() -> None:
+        raise error
+
+    engine = noise_engine()
+    sentence = str(error) if isinstance(error, LmdmError) else f"Recording failed: {type(error).__name__}: {error}"
+    with pytest.raises(LmdmError, match=sentence), ThreadedSession(engine, write=write) as session:
+        session._threads[1].join(5.0)
+        assert session.running and engine.blocks > 0, "the music goes on"
+
+
+def test_whatever_the_making_thread_raises_is_told_to_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(engine: object) -> float:
+        raise ZeroDivisionError("no rate")
+
+    engine = noise_engine()
+    monkeypatch.setattr(type(engine), "idle_seconds", property(broken))
+    session = ThreadedSession(engine)
+    with pytest.raises(LmdmError, match="Making music failed: ZeroDivisionError: no rate"), session:
+        session._threads[0].join(5.0)

@@ -43,7 +43,7 @@ def oddities(audio: Audio) -> list[str]:
     """What a player should know about a sound before it is heard as it is: silence, an offset, clipping."""
     peak = np.abs(audio.samples).max()
     if peak < SILENT:
-        return ["is silent; silence is what will be heard."]
+        return ["is silent; the model hears silence."]
     lines = []
     if (offset := np.abs(audio.samples.mean(axis=1)).max()) > LARGE_MEAN:
         lines.append(f"has a DC offset of {offset:.2f}; a high-pass filter would remove it.")

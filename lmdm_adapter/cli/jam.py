@@ -88,12 +88,14 @@ def jam(
 def jam_mode_of(stage: Stage, visibility_seconds: float | None, notice: Callable[[str], None]) -> Mode:
     """The mode that goes with the stage's sound: heard as it is played, or known ahead where live could not show it."""
     from lmdm_adapter.controls.listening import Listening
-    from lmdm_adapter.session.jam_mode import JamMode, JamTiming, late_frames, visible_frames
+    from lmdm_adapter.session.jam_mode import JamMode, JamTiming, late_frames, untrained_line, visible_frames
 
     facts, listening = stage.facts, Listening.of(stage.live.codec, stage.live.section.frame_controls)
     most = -late_frames(facts, stage.plan, look_ahead_frames=listening.delay_frames)
     if visibility_seconds is None or visible_frames(visibility_seconds, facts) <= most:
         timing = JamTiming.live(listening, facts, stage.plan, visibility_seconds=visibility_seconds)
+        if (line := untrained_line(timing, facts)) is not None:
+            notice(line)
         return JamMode(listening, timing)
     notice(f"The file is known ahead; of a live input at most {most / facts.frame_rate_hz:.2f} s would be visible.")
     timing = JamTiming.ahead(listening, facts, visibility_seconds=visibility_seconds)

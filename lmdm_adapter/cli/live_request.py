@@ -14,6 +14,7 @@ from lmdm_adapter.session.governor import GovernorPlan
 from lmdm_adapter.session.mode_choice import HEARING
 from lmdm_adapter.session.parameters import parameter_named
 from lmdm_adapter.session.plan import SessionPlan
+from lmdm_adapter.session.recorder import require_unrecorded
 
 LONGEST_MINUTES = 24 * 60.0
 LONGEST_REOPEN_SECONDS = 3600.0
@@ -68,6 +69,8 @@ class LiveRequest:
         for path in (self.json, self.midi_map):
             if path is not None:
                 require_writable(path)
+        if self.record is not None:
+            require_unrecorded(self.record)
 
     def _require_lengths(self) -> None:
         self.session_plan()

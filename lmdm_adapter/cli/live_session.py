@@ -33,8 +33,10 @@ from lmdm_adapter.io.reopening import Reopening
 from lmdm_adapter.io.sound_device import SoundDevice
 from lmdm_adapter.session.budget import Budget
 from lmdm_adapter.session.engine import Engine
-from lmdm_adapter.session.maker import facts_of
+from lmdm_adapter.session.jam_mode import JamMode, untrained_line
+from lmdm_adapter.session.maker import Facts, facts_of
 from lmdm_adapter.session.mode_choice import HEARING, mode_named
+from lmdm_adapter.session.modes import Mode
 from lmdm_adapter.session.parameters import PARAMETERS
 from lmdm_adapter.session.recorder import Recorder, Recording
 from lmdm_adapter.session.threaded import ThreadedSession
@@ -128,6 +130,7 @@ def _opened(
         request.mode, live, facts, request.session_plan(), delay_seconds=request.delay_seconds, bpm=request.bpm,
         device_samples=round(_round_trip_seconds(request, plan.expected_seconds) * facts.sample_rate),
     )  # fmt: skip
+    _tell_visibility(mode, facts, notice)
     engine = Engine(
         live, facts, mode, state=live.start(seed=request.seed), plan=request.session_plan(),
         values=request.values(), source=plan.engine_source,
@@ -144,6 +147,11 @@ def _opened(
     desk = Desk(request, engine, device, session, watch, board, reopening, live.device)
     _open_doors(desk, mapping, stack, notice)
     return desk
+
+
+def _tell_visibility(mode: Mode, facts: Facts, notice: Callable[[str], None]) -> None:
+    if isinstance(mode, JamMode) and (line := untrained_line(mode.timing, facts)) is not None:
+        notice(line)
 
 
 def _round_trip_seconds(request: LiveRequest, claimed_seconds: float) -> float:

@@ -15,6 +15,7 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.evaluation.memory import MIB, memory_slope, rss_bytes
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.recorder import Recorder
+from lmdm_adapter.session.threaded import as_told
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +51,10 @@ class Watch:
             return
         try:
             self._recorder.write(records)
-        except LmdmError as failure:
-            self.failure, self.last = failure, str(failure)
-            log.error("%s The music goes on unrecorded.", failure)
+        except Exception as error:
+            self.failure = as_told("Recording", error)
+            self.last = str(self.failure)
+            log.error("%s The music goes on unrecorded.", self.failure)
 
     @property
     def compute_seconds(self) -> float:

@@ -10,7 +10,6 @@ import typer
 from lmdm_adapter.cli.options import (
     DeviceOption,
     Dtype,
-    DtypeOption,
     OutOption,
     StepsOption,
     ThreadsOption,
@@ -29,7 +28,10 @@ def replay(
     ] = None,
     steps: StepsOption = None,
     device: DeviceOption = "cpu",
-    dtype: DtypeOption = Dtype.float32,
+    dtype: Annotated[
+        Optional[Dtype],  # noqa: UP045
+        typer.Option("--dtype", help="Number format of the network; by default the one that the log names."),
+    ] = None,
     threads: ThreadsOption = None,
     verbose: VerboseOption = False,
 ) -> None:
@@ -40,6 +42,6 @@ def replay(
     from lmdm_adapter.cli.replaying import ReplayRequest, replay_session
     from lmdm_adapter.cli.screen import say
 
-    request = ReplayRequest(log, out, model, steps, device, dtype.value, threads)
-    seconds = replay_session(request)
+    request = ReplayRequest(log, out, model, steps, device, None if dtype is None else dtype.value, threads)
+    seconds = replay_session(request, notice=say)
     say(f"{out}: {seconds:.2f} s of {log}" + ("" if steps is None else f" at {steps} steps"))

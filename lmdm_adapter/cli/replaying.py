@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lmdm_adapter.audio import Audio
-from lmdm_adapter.cli.models import open_model
+from lmdm_adapter.cli.opened_again import opened_again
 from lmdm_adapter.cli.replaying_recording import is_recording, replay_recording
 from lmdm_adapter.cli.screen import counting
 from lmdm_adapter.errors import LmdmError
@@ -31,7 +32,7 @@ class ReplayRequest:
     model: str | None = None
     steps: int | None = None
     device: str = "cpu"
-    dtype: str = "float32"
+    dtype: str | None = None
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -41,16 +42,19 @@ class ReplayRequest:
             require_apart(target, *folder.glob(f"{self.log.stem}*.wav"))
 
 
-def replay_session(request: ReplayRequest) -> float:
-    """Write the session again; its length in seconds. Raises LmdmError for whatever the user can mend."""
+def replay_session(request: ReplayRequest, *, notice: Callable[[str], None]) -> float:
+    """Write the session again; its length in seconds. Raises LmdmError for whatever the user can mend.
+
+    `notice` gets a line where it was played in other ways than it is here. Without a `dtype` it is that of the log.
+    """
     path = _log_in(request.log)
     if is_recording(path):
-        return replay_recording(request, path)
+        return replay_recording(request, path, notice=notice)
     log = read_log(path)
     name = request.model or log.header.get("model")
     if name is None:
         raise LmdmError(f"{path} does not name the model that played it; give it with --model.")
-    live = open_model(name, device=request.device, dtype=request.dtype, threads=request.threads)
+    live = opened_again(request, name, log.header, digest=log.facts.model, notice=notice)
     hold_back, folder = log.facts.hold_back_frames, path.parent
     replay = Replay(
         live, facts_of(live, look_ahead_frames=hold_back), log, steps=request.steps,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lmdm_adapter.audio import Audio
-from lmdm_adapter.cli.models import open_model
+from lmdm_adapter.cli.opened_again import opened_again
 from lmdm_adapter.cli.screen import counting
 from lmdm_adapter.demo.band import Band
 from lmdm_adapter.demo.record_log import read_record_log, replayed
@@ -29,13 +30,14 @@ def is_recording(path: Path) -> bool:
         return False
 
 
-def replay_recording(request: ReplayRequest, path: Path) -> float:
+def replay_recording(request: ReplayRequest, path: Path, *, notice: Callable[[str], None]) -> float:
     """Write the recording again; its length in seconds. Raises LmdmError for whatever the user can mend."""
     log = read_record_log(path)
     name = request.model or log.header["origin"].get("model")
     if name is None:
         raise LmdmError(f"{path} does not name the model that played it; give it with --model.")
-    live = open_model(name, device=request.device, dtype=request.dtype, threads=request.threads)
+    played_on = {"versions": log.header.get("versions"), **log.header["origin"], **(log.header.get("session") or {})}
+    live = opened_again(request, name, played_on, digest=log.header["origin"].get("digest"), notice=notice)
     rate, total = log.header["sample_rate"], log.samples
     if log.header.get("session"):
         pieces = replayed_session(log, live, path.parent, steps=request.steps)

@@ -26,7 +26,7 @@ from lmdm_adapter.session.maker import Facts, facts_of
 from lmdm_adapter.session.modes import Mode
 from lmdm_adapter.session.needs import require_needs
 from lmdm_adapter.session.plan import SessionPlan
-from lmdm_adapter.session.recorder import Recorder, Recording
+from lmdm_adapter.session.recorder import Recorder, Recording, require_unrecorded
 
 if TYPE_CHECKING:
     from lmdm_adapter.live import LiveModel
@@ -40,7 +40,7 @@ class SessionRequest:
     """What `lmdm sketch`, `jam` or `delay` was asked for; None leaves a setting to the model.
 
     `values` are parameters of the session, `tail_seconds` what is played after the input's end. Raises LmdmError for
-    outputs that cannot be written, two of one name, or one that is the input.
+    outputs that cannot be written, two of one name, one that is the input, or a recording that is there already.
     """
 
     mode: str
@@ -65,6 +65,8 @@ class SessionRequest:
         for written in (self.out, self.json):
             if written is not None:
                 require_apart(written, self.source)
+        if self.record is not None:
+            require_unrecorded(self.record)
 
 
 class Stage(NamedTuple):

@@ -13,7 +13,7 @@ from lmdm_adapter.demo.record_log import FORMAT, line_of
 from lmdm_adapter.demo.recording import Recording
 from lmdm_adapter.demo.records import Shelf
 from lmdm_adapter.demo.voice import Chunk, Known, Voice, Wish, origin_of, session_of
-from lmdm_adapter.session.recorder import versions
+from lmdm_adapter.session.played_on import versions
 from lmdm_adapter.session.session_log import json_of
 
 HISTORY_BYTES = 16 << 20

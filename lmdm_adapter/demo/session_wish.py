@@ -29,7 +29,7 @@ from lmdm_adapter.session.maker import Facts, facts_of
 from lmdm_adapter.session.modes import Mode
 from lmdm_adapter.session.needs import require_needs, sketch_settings
 from lmdm_adapter.session.plan import SessionPlan
-from lmdm_adapter.session.recorder import versions
+from lmdm_adapter.session.played_on import versions
 from lmdm_adapter.session.session_log import header_of
 from lmdm_adapter.session.sketch_mode import SketchMode
 from lmdm_adapter.sound_file import read_audio

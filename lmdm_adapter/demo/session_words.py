@@ -11,6 +11,7 @@ INPUT = {
     "jump": "Much of your sound got lost on the way; what comes now is heard from now on.",
     "stopped": "Your sound does not come in; silence is heard in its place.",
     "stopped over": "Your sound comes in again.",
+    "ahead": "Your sound comes faster than the music plays; what is too far ahead is dropped.",
     "overrun": "Your sound comes faster than it can be heard; the rest is dropped.",
 }
 

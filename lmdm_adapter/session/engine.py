@@ -59,7 +59,9 @@ class Engine:
         own, most = mode.longest_block_frames(facts.block_frames), self.plan.longest_frames(facts)
         self.pacing = Pacing(facts, self.performer.values, longest_block_frames=min(most, own or most))
         self.player = self.plan.player(facts, self.notes.append)
-        self.loop = FeedbackLoop(facts.channels, facts.sample_rate) if mode.feeds_back else None
+        self.loop = None if not mode.feeds_back else FeedbackLoop(
+            facts.channels, facts.sample_rate, announce=self.notes.append
+        )  # fmt: skip
         self.mixer = Mixer(
             self.events, channels=facts.channels, sample_rate=facts.sample_rate, announce=self.notes.append,
             values=values, send=None if self.loop is None else self.loop.send,

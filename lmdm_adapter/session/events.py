@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import operator
 import threading
 from collections import deque
 from dataclasses import dataclass, replace
@@ -58,9 +59,7 @@ class EventQueue:
         Raises LmdmError for an unknown name, a value that does not fit, a negative stamp, or a full queue.
         """
         parameter = parameter_named(name)
-        value = parameter.checked(value)
-        if stamp < 0:
-            raise LmdmError(f"A stamp is a sample of the session, 0 or later, got {stamp}.")
+        value, stamp = parameter.checked(value), _sample(stamp)
         with self._lock:
             if len(self._inbox[parameter.layer]) + len(self._waiting[parameter.layer]) >= MOST_WAITING:
                 raise LmdmError(
@@ -91,3 +90,14 @@ class EventQueue:
         while inbox:
             heapq.heappush(waiting, inbox.popleft())
         return waiting
+
+
+def _sample(stamp: Any) -> int:
+    """A stamp as a plain number, which the log can write, also where it came from numpy."""
+    try:
+        sample = operator.index(stamp)
+    except TypeError:
+        sample = -1
+    if sample < 0:
+        raise LmdmError(f"A stamp is a sample of the session, a whole number, 0 or later, got {stamp!r}.")
+    return sample

@@ -89,6 +89,17 @@ class JamTiming:
         return JamTiming(block, visible_frames(visibility_seconds, facts), block, look_ahead, known=True)
 
 
+def untrained_line(timing: JamTiming, facts: Facts) -> str | None:
+    """One sentence for a jam that sees less of the other player than models are trained for; None where it does not."""
+    seconds = timing.visibility_frames / facts.frame_rate_hz
+    if seconds >= LEAST_TRAINED_VISIBILITY_SECONDS - 0.5 / facts.frame_rate_hz:
+        return None
+    return (
+        f"A visibility of {seconds:.2f} s is beyond the {LEAST_TRAINED_VISIBILITY_SECONDS:g} s that models are trained "
+        f"for unless they were told otherwise; a shorter lead or a larger visibility brings the other player nearer."
+    )
+
+
 def late_frames(facts: Facts, plan: SessionPlan, *, look_ahead_frames: int, device_samples: int = 0) -> int:
     """How long before a block begins the last frame was played whose latent is known then, with hops of a frame.
 

@@ -12,6 +12,7 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.resampling import LARGEST_RATIO, mixed
 from lmdm_adapter.session.input_place import InputPlace
 from lmdm_adapter.session.ring import AudioRing
+from lmdm_adapter.session.troubles import Troubles
 
 KEPT_SECONDS = 10.0
 LONGEST_GAP_SECONDS = 2.0
@@ -26,8 +27,8 @@ class LiveInput:
 
     One thread calls `hear`, the making thread `drained`, the playing thread `dry`. NaN becomes silence and is counted.
     A hole in the counting is filled with silence, what came twice is dropped, longer jumps are skipped over; an input
-    that stops is silence. Each of these is announced once when it begins. Resampling holds back about 20 ms (from 48 to
-    44.1 kHz), which is the device's part of a latency budget.
+    that stops is silence. Each of these is announced as it begins and as it ends (`Troubles`). Resampling holds back
+    about 20 ms (from 48 to 44.1 kHz), which is the device's part of a latency budget.
     Raises LmdmError for a rate that cannot be resampled, or channels that cannot be mixed.
     """
 
@@ -37,7 +38,7 @@ class LiveInput:
     ) -> None:  # fmt: skip
         self.source_rate, self.source_channels = source_rate or sample_rate, source_channels or channels
         self.nan_samples = self.missed_samples = 0
-        self._announce, self._rate, self._channels = announce, sample_rate, channels
+        self._rate, self._channels = sample_rate, channels
         if not 1 / LARGEST_RATIO <= sample_rate / self.source_rate <= LARGEST_RATIO:
             raise LmdmError(f"An input at {self.source_rate} Hz cannot be resampled to {sample_rate} Hz.")
         mixed(np.zeros((self.source_channels, 0), np.float32), channels)
@@ -48,7 +49,7 @@ class LiveInput:
         self._mode_ring, self._dry_ring = AudioRing(channels, room), AudioRing(channels, room)
         self._expected = self._silent_samples = 0
         self._place = InputPlace(round(STOPPED_SECONDS * sample_rate))
-        self._troubles: set[str] = set()
+        self._troubles = Troubles(announce)
 
     def hear(self, samples: np.ndarray, *, first_sample: int | None = None) -> None:
         """The next chunk, `s ch` at the source's rate; `first_sample` is its index where the source counts.
@@ -65,7 +66,7 @@ class LiveInput:
         if self._resample is not None:
             fitted = self._resample.resample_chunk(fitted)
         refused = len(fitted) - self._mode_ring.write(fitted)
-        self._trouble("overrun", refused > 0, samples=refused)
+        self._troubles.tell("overrun", refused > 0, samples=refused)
         self._dry_ring.write(fitted)
 
     def drained(self, *, played_samples: int = 0) -> np.ndarray:
@@ -87,33 +88,24 @@ class LiveInput:
         out[count:] = 0.0
         self.missed_samples += len(out) - count
         self._silent_samples = 0 if count else self._silent_samples + len(out)
-        self._trouble("stopped", self._silent_samples >= STOPPED_SECONDS * self._rate)
+        self._troubles.tell("stopped", self._silent_samples >= STOPPED_SECONDS * self._rate)
 
     def _without_nan(self, samples: np.ndarray) -> np.ndarray:
         finite = np.isfinite(samples)
         bad = int(samples.size - np.count_nonzero(finite))
         self.nan_samples += bad
-        self._trouble("nan", bad > 0, samples=bad)
+        self._troubles.tell("nan", bad > 0, samples=bad)
         return np.where(finite, samples, np.float32(0.0)) if bad else samples
 
     def _in_place(self, samples: np.ndarray, first_sample: int) -> np.ndarray:
         """`samples` with a hole before them filled, or what had come already dropped."""
         gap = first_sample - self._expected
         jumped = abs(gap) > LONGEST_GAP_SECONDS * self.source_rate
-        self._trouble("gap", gap != 0 and not jumped, samples=gap)
-        self._trouble("jump", jumped, samples=gap)
+        self._troubles.tell("gap", gap != 0 and not jumped, samples=gap)
+        self._troubles.tell("jump", jumped, samples=gap)
         if jumped:
             self._expected = first_sample
             return samples
         if gap <= 0:
             return samples[-gap:] if gap else samples
         return np.concatenate([np.zeros((gap, samples.shape[1]), np.float32), samples])
-
-    def _trouble(self, what: str, there: bool, *, samples: int | None = None) -> None:
-        """Announce the beginning and the end of a trouble, not every chunk of it."""
-        if there and what not in self._troubles:
-            self._troubles.add(what)
-            self._announce({"kind": "input", "what": what, "samples": samples})
-        elif not there and what in self._troubles:
-            self._troubles.discard(what)
-            self._announce({"kind": "input", "what": f"{what} over", "samples": None})

@@ -70,7 +70,7 @@ class Performer:
     """
 
     def __init__(self, maker: Maker, facts: Facts, mode: Mode, *, state: Any, values: Mapping[str, Any]) -> None:
-        self._maker, self._facts, self._mode, self.state = maker, facts, mode, state
+        self.maker, self._facts, self._mode, self.state = maker, facts, mode, state
         own = {name: getattr(facts.sampling, name) for name in SAMPLED}
         self.values = values_of("model", {**own, **values})
         for name, value in self.values.items():
@@ -107,7 +107,7 @@ class Performer:
         """Make the block. Raises LmdmError when the maker does, or when what it makes holds NaN."""
         controls = self._mode.frame_controls(cue.clock_frame, cue.frames)
         refused = self._rewound(cue, controls) if cue.rewind_blocks else None
-        self.state = cue.event.applied(self._maker, self.state)
+        self.state = cue.event.applied(self.maker, self.state)
         audio, self.state = self._step(self.state, cue, controls)
         if not np.isfinite(audio.samples).all():
             raise LmdmError(
@@ -117,7 +117,7 @@ class Performer:
 
     def _rewound(self, cue: Cue, controls: Any) -> str | None:
         try:
-            back = self._maker.rewind(self.state, cue.rewind_blocks)
+            back = self.maker.rewind(self.state, cue.rewind_blocks)
         except LmdmError as error:
             return str(error)
         audio, _ = self._step(self.state, cue, controls)
@@ -126,7 +126,7 @@ class Performer:
 
     def _step(self, state: Any, cue: Cue, controls: Any) -> tuple[Audio, Any]:
         extra = {} if controls is None else {"frame_controls": controls}
-        return self._maker.step(state, cue.event.controls, sampling=cue.sampling, frames=cue.frames, **extra)
+        return self.maker.step(state, cue.event.controls, sampling=cue.sampling, frames=cue.frames, **extra)
 
     def _spliced(self, samples: np.ndarray) -> np.ndarray:
         """`s ch` with its start faded in over what would have come without the rewind."""

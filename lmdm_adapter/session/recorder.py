@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +10,11 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import torch
 
-import lmdm_adapter
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.maker import Facts
+from lmdm_adapter.session.played_on import versions
 from lmdm_adapter.session.ring import AudioRing
 from lmdm_adapter.session.session_log import header_of, line_of
 from lmdm_adapter.session.wav import CrashSafeWav
@@ -27,6 +25,14 @@ LOG_NAME = "log.jsonl"
 RECORDED = ("played", "input", "dry")
 """Sounds of a recording, by the names of their files."""
 MATERIAL_NAME = "material.npz"
+
+
+def require_unrecorded(folder: str | os.PathLike[str]) -> Path:
+    """The folder of a recording that is to be made. Raises LmdmError for one that holds a session already."""
+    place = Path(folder).expanduser()
+    if (place / LOG_NAME).exists():
+        raise LmdmError(f"{place} holds a session already; record into another folder.")
+    return place
 
 
 class Recorder:
@@ -40,9 +46,7 @@ class Recorder:
     """
 
     def __init__(self, folder: str | os.PathLike[str], facts: Facts, *, with_input: bool = False) -> None:
-        self.folder = Path(folder).expanduser()
-        if (self.folder / LOG_NAME).exists():
-            raise LmdmError(f"{self.folder} holds a session already; record into another folder.")
+        self.folder = require_unrecorded(folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._log = open(self.folder / LOG_NAME, "x", encoding="utf-8")
@@ -103,12 +107,6 @@ def _sentences(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise LmdmError(f"Cannot write {path}: {error.strerror or error}.") from error
-
-
-def versions() -> dict[str, str]:
-    """What a replay to the last bit depends on besides the model."""
-    return {"lmdm_adapter": lmdm_adapter.__version__, "torch": str(torch.__version__), "numpy": np.__version__,
-            "python": platform.python_version(), "machine": platform.machine()}  # fmt: skip
 
 
 class Recording:

@@ -144,6 +144,8 @@ def _silent_after(dry: np.ndarray | None, channels: int) -> Samples:
 def _require_same(log: SessionLog, facts: Facts, mode: Mode) -> None:
     if log.facts != facts:
         differing = [name for name, value in vars(log.facts).items() if value != getattr(facts, name)]
-        raise LmdmError(f"This session was played by another model ({', '.join(differing)} differ); load that one.")
+        raise LmdmError(
+            f"This session was played by another model ({', '.join(differing)} differ); load that one, in its --dtype."
+        )
     if log.header["mode"] != mode.name:
         raise LmdmError(f"This is a session of the mode {log.header['mode']!r}, not {mode.name!r}.")

@@ -14,6 +14,7 @@ from lmdm_adapter.fields import from_json
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.maker import Facts
 from lmdm_adapter.session.performer import Cue
+from lmdm_adapter.session.played_on import played_on
 from lmdm_adapter.spec import Sampling
 
 FORMAT = 1
@@ -28,7 +29,7 @@ def header_of(
     rate = engine.facts.sample_rate
     return {
         "kind": "session", "format": FORMAT, "versions": dict(versions), "seed": seed, "mode": engine.mode.name,
-        "model": model,
+        "model": model, **played_on(engine.performer.maker),
         "mode_settings": engine.mode.settings(),
         "facts": asdict(engine.facts), "fade_samples": engine.plan.fade_samples(rate),
         "history_samples": engine.plan.history_samples(rate), "mix_values": dict(engine.mixer.start_values),
@@ -77,8 +78,12 @@ def read_log(path: str | os.PathLike[str]) -> SessionLog:
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LmdmError(f"Cannot read the session log {path}: {getattr(error, 'strerror', None) or error}.") from None
+    except UnicodeDecodeError:
+        raise LmdmError(f"{path} is no session log; it is no text.") from None
+    except OSError as error:
+        raise LmdmError(f"Cannot read the session log {path}: {error.strerror or error}.") from None
+    if not lines[0].startswith("{"):
+        raise LmdmError(f"{path} is no session log; its first line must tell about the session.")
     # A line that was written whole ends with a line feed; what follows the last one was cut off.
     records = [_record(line, number, path) for number, line in enumerate(lines[:-1], start=1)]
     if not records or records[0]["kind"] != "session":

@@ -69,8 +69,10 @@ class ThreadedSession:
             while not self._stop.is_set() and not self.engine.over:
                 if not self.engine.produce():
                     self._stop.wait(min(self.engine.idle_seconds, LONGEST_SLEEP_SECONDS))
-        except LmdmError as failure:
-            log.error("%s", failure)
+        except Exception as error:
+            if self.engine.failure is None:
+                self._failure = as_told("Making music", error)
+            log.error("%s", self.engine.failure or self._failure)
 
     def _record(self) -> None:
         """Write until told to stop, and once more after that. A full disk ends the recording, not the music."""
@@ -79,6 +81,15 @@ class ThreadedSession:
             while not self._stop.wait(WRITING_SECONDS):
                 self._write()
             self._write()
-        except LmdmError as failure:
-            self._failure = failure
-            log.error("%s The music goes on unrecorded.", failure)
+        except Exception as error:
+            self._failure = as_told("Recording", error)
+            log.error("%s The music goes on unrecorded.", self._failure)
+
+
+def as_told(what: str, error: Exception) -> LmdmError:
+    """What a thread raised that did `what`, as the owner is told it."""
+    if isinstance(error, LmdmError):
+        return error
+    told = LmdmError(f"{what} failed: {type(error).__name__}: {error}.")
+    told.__cause__ = error
+    return told

@@ -24,9 +24,7 @@ pytest.importorskip("mido")
 DEVICE_RATE = 44_100
 
 
-def test_a_mode_that_listens_is_told_what_both_resamplers_hold(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_mode_that_listens_is_told_what_both_resamplers_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     library = laptop_that_plays(monkeypatch)
     asked: list[tuple[int, int]] = []
 

@@ -54,8 +54,8 @@ def shortest_delay(held: int) -> DelayMode:
 MODES: dict[str, Callable[[int], Any]] = {
     "delay": shortest_delay,
     "sketch": lambda held: SketchMode.following(CONFIG, FACTS, PLAN, resampling_samples=held),
-    "jam": lambda held: (
-        JamMode(listening := Listening(LIVE.codec), JamTiming.live(listening, FACTS, PLAN, resampling_samples=held))
+    "jam": lambda held: JamMode(
+        listening := Listening(LIVE.codec), JamTiming.live(listening, FACTS, PLAN, resampling_samples=held)
     ),
 }
 
@@ -135,4 +135,3 @@ def test_the_budget_of_a_session_says_what_its_input_holds() -> None:
     shortest = engine_of(shortest_delay(HELD_SAMPLES))
     assert shortest.mode.late_samples == pytest.approx(shortest.budget().total_seconds * RATE, abs=1)
     assert LiveInput(print, sample_rate=RATE, channels=1).resampling_seconds == 0.0
-

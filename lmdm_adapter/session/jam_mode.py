@@ -132,9 +132,7 @@ class JamMode:
         self.heard = listening.nothing(kept_frames=kept) if known is None else replace(
             known, kept_frames=known.end_frame + 1
         )  # fmt: skip
-        self._heard_until = listen(
-            listening, look_ahead_frames=timing.look_ahead_frames, hop_frames=timing.hop_frames
-        )
+        self._heard_until = listen(listening, look_ahead_frames=timing.look_ahead_frames, hop_frames=timing.hop_frames)
         self._skip = timing.device_samples
         self._gains, self._freeze = dict.fromkeys(("accompaniment_gain", "harmony_gain"), 1.0), False
         self._loop: tuple[FrozenLoop, dict[str, Tensor]] | None = None

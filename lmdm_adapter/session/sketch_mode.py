@@ -144,6 +144,4 @@ class SketchMode(SketchFollower):
 def following_budget(mode: str, config: SketchConfig, timing: Timing, *, lead_seconds: float) -> Budget:
     """From a sound to the music that follows its sketch; what has to be computed is computed within the lead."""
     ahead_seconds = (config.delay_frames + config.widest_frames // 2) / timing.frame_rate_hz
-    return Budget(
-        mode, delay_budget(timing, lead_seconds=lead_seconds, feature_look_ahead_seconds=ahead_seconds).parts
-    )
+    return Budget(mode, delay_budget(timing, lead_seconds=lead_seconds, feature_look_ahead_seconds=ahead_seconds).parts)

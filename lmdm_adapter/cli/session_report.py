@@ -47,7 +47,7 @@ def against_deadlines(made: Sequence[tuple[float, float]], *, lead_seconds: floa
 
 ANSWER = "from a sound to the music that answers it"
 KNOB = "from turning a knob to hearing it"
-"""What a latency spans: of a sketch that is known ahead the music lies on it frame by frame, and only knobs are late."""
+"""What a latency spans; on a sketch that is known ahead the music lies frame by frame, and only knobs are late."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class SessionReport:
         return sum(margin < 0.0 for margin in self.margins_seconds)
 
     def told(self, written: str, promise: str) -> str:
-        """For people: what was `written`, and the `promise` of a latency with its parts, if this machine can keep it."""
+        """For people: what was `written`, and the `promise` of a latency and its parts, if this machine keeps it."""
         factor = f"real-time factor {self.real_time_factor:.2f}"
         if self.underruns:
             return (

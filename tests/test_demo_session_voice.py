@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.demo.session_settings import decibels
 from lmdm_adapter.demo.session_voice import Played, SessionVoice
 from lmdm_adapter.demo.session_wish import LINE_SECONDS
+from lmdm_adapter.resampling import resampling_seconds
 from lmdm_adapter.session.delay_mode import DelayMode
 from lmdm_adapter.session.jam_mode import JamMode, JamTiming
 from lmdm_adapter.session.known_ahead import AheadJam, AheadSketch, DrawnMode
@@ -76,11 +78,13 @@ def test_a_file_may_be_heard_as_if_it_were_live(song) -> None:
     assert np.array_equal(played(voice_of("jam", {"sound": path, "visibility_seconds": -1.0})), expected)
 
 
-def live_modes(device: int) -> dict[str, Any]:
+def live_modes(device: int, source_rate: int = RATE) -> dict[str, Any]:
+    held = math.ceil(resampling_seconds(source_rate, RATE) * RATE)
+    late = {"device_samples": device, "resampling_samples": held}
     return {
-        "jam": JamMode(HEARING, JamTiming.live(HEARING, FACTS, PLAN, device_samples=device)),
-        "sketch": SketchMode.following(CONFIG, FACTS, PLAN, device_samples=device),
-        "delay": DelayMode.of(CONFIG, FACTS, PLAN, delay_seconds=DELAY_SECONDS, device_samples=device),
+        "jam": JamMode(HEARING, JamTiming.live(HEARING, FACTS, PLAN, **late)),
+        "sketch": SketchMode.following(CONFIG, FACTS, PLAN, **late),
+        "delay": DelayMode.of(CONFIG, FACTS, PLAN, delay_seconds=DELAY_SECONDS + held / RATE, **late),
     }
 
 
@@ -109,17 +113,19 @@ def test_a_delay_says_when_it_answers_whatever_it_takes_at_the_least(song) -> No
 @pytest.mark.parametrize("rate", [48_000, 11_025])
 def test_another_rate_is_resampled(rate: int) -> None:
     """As the engine resamples it; a stream of soxr depends on its pieces by rounding alone."""
-    voice, heard = voice_of("jam", {}, source=(rate, 1)), sound(rate // 2)
+    voice, heard = voice_of("jam", {}, source=(rate, 1)), sound(rate)
     voice._played = Played(voice._played.chunk_samples, None, True, round(LATE / RATE * rate))
-    out = played(voice, before=lambda done: microphone_at(voice, heard, done, rate))
-    engine = engine_of(live_modes(LATE)["jam"], source=(rate, 1))
+    out = played(voice, DELAYED_SAMPLES, before=lambda done: microphone_at(voice, heard, done, rate))
+    engine = engine_of(live_modes(LATE, rate)["jam"], source=(rate, 1))
     engine.hear(np.concatenate([np.zeros((round(LATE / RATE * rate), 1), np.float32), heard]))
-    expected = np.zeros((SAMPLES, 1), np.float32)
-    for start in range(0, SAMPLES, 100):
+    expected = np.zeros((DELAYED_SAMPLES, 1), np.float32)
+    for start in range(0, DELAYED_SAMPLES, 100):
         while engine.produce():
             continue
         engine.pull(expected[start : start + 100])
     assert np.abs(out - expected).max() < 1e-4 * np.abs(expected).max()
+    held = resampling_seconds(rate, RATE)
+    assert voice.budget["device"] == pytest.approx(LATE / RATE + held), "what is resampled is known that much later"
 
 
 def microphone_at(voice: SessionVoice, heard: np.ndarray, done: int, rate: int) -> None:

@@ -35,6 +35,7 @@ def test_borders_stay_within_half_a_frame_for_100000_blocks(bpm: float, beats: f
     length = beats * grid.beat_frames
     assert off_the_lines(grid, beats, at).max() <= 0.5 + ROUNDING
     assert set(np.diff(at)) == {math.floor(length), math.ceil(length)}, "both lengths, and no other"
+    assert grid.longest_block_frames(beats) == np.diff(at).max()
     # Every line has its border: nothing was skipped, so nothing drifts.
     assert abs(at[-1] - 100_000 * length) <= 0.5 + ROUNDING
     constant = np.arange(100_001) * round(length)

@@ -16,10 +16,13 @@ from lmdm_adapter.session.maker import facts_of
 from lmdm_adapter.session.modes import Mode, StreamMode
 from lmdm_adapter.session.plan import SessionPlan
 from lmdm_adapter.session.simulation import ComputeTimes, Device, Simulation
+from lmdm_adapter.session.sketch_mode import SketchMode
 from tests.mode_models import CONFIG, RATE, SPEC, listening_live
 from tests.mode_models import PLAN as LISTENING
 from tests.session_makers import FACTS, PLAN, NoiseMaker, NoiseState
 
+LIVE = listening_live(steps=1)
+LIVE_FACTS = facts_of(LIVE)
 HELD = replace(FACTS, hold_back_frames=7)
 CHUNK, TURNS, STEP = 40, 16, 80
 PARTS = ["device", "lead", "up to one block", "decoder hold-back"]
@@ -36,12 +39,14 @@ class HeldBack(NoiseMaker):
         return Audio(made[:, :ready], audio.sample_rate), (after, made[:, ready:])
 
 
-def heard(times: ComputeTimes, seconds: float, turned_at: float | None, plan: SessionPlan) -> tuple[np.ndarray, Engine]:
+def heard(
+    times: ComputeTimes, seconds: float, turned_at: float | None, plan: SessionPlan, **values: Any
+) -> tuple[np.ndarray, Engine]:
     """What a session plays in which the prompt is turned then, and its engine."""
     played: list[np.ndarray] = []
     session = Simulation(
         HeldBack(), HELD, state=(NoiseState(), np.zeros((2, 0), np.float32)), times=times, device=Device((CHUNK,)),
-        plan=plan, values={"prompt": "a"}, hear=lambda samples, records: played.append(samples.copy()),
+        plan=plan, values={"prompt": "a", **values}, hear=lambda samples, records: played.append(samples.copy()),
     )  # fmt: skip
     if turned_at is not None:
         session.turn_at(turned_at, "prompt", "b")
@@ -49,13 +54,16 @@ def heard(times: ComputeTimes, seconds: float, turned_at: float | None, plan: Se
     return np.concatenate(played), session.engine
 
 
-def latencies(times: ComputeTimes, *, begin: float = 0.6, plan: SessionPlan = PLAN) -> tuple[list[float], Engine]:
+def latencies(
+    times: ComputeTimes, *, begin: float = 0.6, plan: SessionPlan = PLAN, over_seconds: float = HELD.block_seconds,
+    **values: Any,
+) -> tuple[list[float], Engine]:  # fmt: skip
     """From the turn to the first sample that differs, in seconds, for turns at `TURNS` places within a block."""
-    end = begin + 0.6
-    plain, engine = heard(times, end, None, plan)
+    end = begin + over_seconds + 0.6
+    plain, engine = heard(times, end, None, plan, **values)
     waits = []
-    for turned_at in begin + np.arange(TURNS) * HELD.block_seconds / TURNS + 0.0003:
-        other, _ = heard(times, end, turned_at, plan)
+    for turned_at in begin + np.arange(TURNS) * over_seconds / TURNS + 0.0003:
+        other, _ = heard(times, end, turned_at, plan, **values)
         count = min(len(plain), len(other))
         first = np.flatnonzero((plain[:count] != other[:count]).any(axis=1))[0]
         waits.append(first / HELD.sample_rate - turned_at)
@@ -84,8 +92,25 @@ def test_a_lead_that_the_governor_made_longer_is_in_the_budget() -> None:
     assert engine.budget().total_seconds == pytest.approx(now)
 
 
-LIVE = listening_live(steps=1)
-LIVE_FACTS = facts_of(LIVE)
+def test_blocks_of_a_tempo_grid_are_those_that_the_budget_counts() -> None:
+    """A beat of 300 BPM is 25 frames, where the model's blocks are 10; half a beat of 290 BPM is 13 or 12."""
+    for bpm, beats, longest in ((300.0, 1.0, 25), (290.0, 0.5, 13)):
+        over = longest / HELD.frame_rate_hz
+        waits, engine = latencies(ComputeTimes(share=0.3), over_seconds=over, tempo_bpm=bpm, block_beats=beats)
+        budget, device = engine.budget(device_seconds=CHUNK / HELD.sample_rate), CHUNK / HELD.sample_rate
+        assert dict(budget.parts)["up to one block"] == pytest.approx(over) and engine.player.holds == 0
+        assert budget.total_seconds - over / TURNS - 3 * device < max(waits) <= budget.total_seconds
+
+
+def test_who_hears_is_as_late_as_the_blocks_of_its_lag_whatever_the_grid() -> None:
+    facts = LIVE_FACTS
+    for mode in (SketchMode.following(CONFIG, facts, LISTENING), StreamMode()):
+        engine = Engine(LIVE, facts, mode, state=LIVE.start(3), plan=LISTENING, source=(RATE, 1),
+                        values={"prompt": "a", "tempo_bpm": 400.0, "block_beats": 0.25})  # fmt: skip
+        usual = mode.budget(facts.timing(), lead_seconds=engine.governed.lead_seconds).total_seconds
+        assert (engine.budget().total_seconds == pytest.approx(usual)) is isinstance(mode, SketchMode)
+
+
 KNOWN_AHEAD = {
     "stream": StreamMode,
     "drawn": lambda: DrawnMode(CONFIG, Curves(0.5, loudness=(0.2, 0.9))),

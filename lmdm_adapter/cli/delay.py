@@ -87,11 +87,8 @@ def delay(
         threads=threads,
     )  # fmt: skip
     report = play_file(request, lambda stage: delay_mode_of(stage, delay_seconds, bpm), notice=say)
-    say(
-        f"{out}: {report.seconds:.2f} s, answers after {report.latency_seconds:.3f} s, "
-        f"real-time factor {report.real_time_factor:.2f}"
-    )
-    say(str(report.budget))
+    promise = f"answers after {report.latency_seconds:.3f} s"
+    say(report.told(f"{out}: {report.seconds:.2f} s", promise))
 
 
 def asked_seconds(beats: float | None, bpm: float | None, seconds: float | None) -> float:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lmdm_adapter.checkpoint import Checkpoint, read_checkpoint
-from lmdm_adapter.cli.latencies import latencies, latency_text
+from lmdm_adapter.cli.latencies import latencies, latency_name, latency_text
 from lmdm_adapter.codec import Codec
 from lmdm_adapter.conversion import live_from_checkpoint, offline_network
 from lmdm_adapter.errors import LmdmError
@@ -61,7 +61,7 @@ class Inspection:
         ]
         latency = self.details.get("latency", {})
         return head + [_line(name, value) for name, value in self.details.items() if name != "latency"] + [
-            (f"latency of {mode}", latency_text(told)) for mode, told in latency.items()
+            (latency_name(mode), latency_text(told)) for mode, told in latency.items()
         ]  # fmt: skip
 
 

@@ -78,11 +78,8 @@ def jam(
         json=json, record=record, device=device, dtype=dtype.value, threads=threads,
     )  # fmt: skip
     report = play_file(request, lambda stage: jam_mode_of(stage, visibility_seconds, say), notice=say)
-    say(
-        f"{out}: {report.seconds:.2f} s with {source}, answering after {report.latency_seconds:.2f} s, "
-        f"real-time factor {report.real_time_factor:.2f}"
-    )
-    say(str(report.budget))
+    promise = f"answering after {report.latency_seconds:.2f} s"
+    say(report.told(f"{out}: {report.seconds:.2f} s with {source}", promise))
 
 
 def jam_mode_of(stage: Stage, visibility_seconds: float | None, notice: Callable[[str], None]) -> Mode:

@@ -26,6 +26,11 @@ def latencies(section: LmdmSection, codec: Codec) -> dict[str, dict[str, Any]]:
     return {mode: _told(section, codec, facts, mode) for mode in MODES}
 
 
+def latency_name(mode: str) -> str:
+    """What is told for people; of a sketch that is known ahead only knobs are late, as in stream."""
+    return f"latency of {mode}{', played live' if mode == 'sketch' else ''}"
+
+
 def latency_text(told: Mapping[str, Any]) -> str:
     """One line for people."""
     if "needs" in told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,14 +24,16 @@ from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.evaluation.memory import rss_bytes
 from lmdm_adapter.io.atomic import write_json
 from lmdm_adapter.io.board import Board
-from lmdm_adapter.io.devices import SoundPort, chosen, default_index, planned, sound_library, sound_ports
+from lmdm_adapter.io.devices import SoundPlan, SoundPort, chosen, default_index, planned, sound_library, sound_ports
 from lmdm_adapter.io.midi import MidiInput
 from lmdm_adapter.io.midi_hand import MidiHand
 from lmdm_adapter.io.midi_map import MidiMap, read_map
 from lmdm_adapter.io.osc import OscServer, require_free_port
 from lmdm_adapter.io.osc_routes import Routes
+from lmdm_adapter.io.outlet import most_held_seconds
 from lmdm_adapter.io.reopening import Reopening
 from lmdm_adapter.io.sound_device import SoundDevice
+from lmdm_adapter.resampling import resampling_seconds
 from lmdm_adapter.session.budget import Budget
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.jam_mode import JamMode, untrained_line
@@ -129,6 +132,7 @@ def _opened(
     mode = mode_named(
         request.mode, live, facts, request.session_plan(), delay_seconds=request.delay_seconds, bpm=request.bpm,
         device_samples=round(_round_trip_seconds(request, plan.expected_seconds) * facts.sample_rate),
+        resampling_samples=_resampling_samples(plan, facts.sample_rate),
     )  # fmt: skip
     _tell_visibility(mode, facts, notice)
     engine = Engine(
@@ -159,9 +163,16 @@ def _round_trip_seconds(request: LiveRequest, claimed_seconds: float) -> float:
     return claimed_seconds if request.round_trip_ms is None else request.round_trip_ms / 1000.0
 
 
+def _resampling_samples(plan: SoundPlan, sample_rate: int) -> int:
+    """What resamplers hold on the way to the device and back, in samples of the session; it moves no sample."""
+    seconds = most_held_seconds(sample_rate, plan.sample_rate) + resampling_seconds(plan.sample_rate, sample_rate)
+    return math.ceil(seconds * sample_rate)
+
+
 def _budget(desk: Desk) -> Budget:
-    """The latency as it is now, part by part."""
-    seconds = _round_trip_seconds(desk.request, desk.device.claimed_seconds) + desk.device.held_seconds
+    """The latency as it is now, part by part; what the input's resampler holds is the engine's part."""
+    seconds = _round_trip_seconds(desk.request, desk.device.claimed_seconds)
+    seconds += most_held_seconds(desk.engine.facts.sample_rate, desk.device.plan.sample_rate)
     return desk.engine.budget(device_seconds=seconds, compute_seconds=desk.watch.compute_seconds)
 
 

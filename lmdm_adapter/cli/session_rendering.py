@@ -16,7 +16,7 @@ from lmdm_adapter.audio import Audio
 from lmdm_adapter.cli.heard_sound import heard_sound
 from lmdm_adapter.cli.models import open_model
 from lmdm_adapter.cli.screen import block_progress
-from lmdm_adapter.cli.session_report import SessionReport, against_deadlines
+from lmdm_adapter.cli.session_report import ANSWER, KNOB, SessionReport, against_deadlines
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.io.atomic import require_apart, require_writable
 from lmdm_adapter.io.files import AudioWriter, require_audio_target, write_json
@@ -27,6 +27,7 @@ from lmdm_adapter.session.modes import Mode
 from lmdm_adapter.session.needs import require_needs
 from lmdm_adapter.session.plan import SessionPlan
 from lmdm_adapter.session.recorder import Recorder, Recording, require_unrecorded
+from lmdm_adapter.session.sketch_mode import SketchMode
 
 if TYPE_CHECKING:
     from lmdm_adapter.live import LiveModel
@@ -141,10 +142,14 @@ def _reported(
     rate = engine.facts.sample_rate
     made = [(record["samples"] / rate, record["compute_seconds"]) for record in records if record["kind"] == "block"]
     blocks = against_deadlines(made, lead_seconds=request.lead_seconds)
-    budget = engine.budget(compute_seconds=max((block.compute_seconds for block in blocks), default=0.0))
-    latency = engine.mode.late_samples / rate if isinstance(engine.mode, DelayMode) else budget.total_seconds
+    # The first blocks have no deadline: what starting takes is no part of a latency.
+    computes = [block.compute_seconds for block in blocks if block.deadline_margin_seconds is not None]
+    budget = engine.budget(compute_seconds=max(computes, default=0.0))
+    mode = engine.mode
+    latency = mode.late_samples / rate if isinstance(mode, DelayMode) else budget.total_seconds
+    spans = KNOB if isinstance(mode, SketchMode) and mode.sketch is not None else ANSWER
     return SessionReport(
-        _settings(request, engine), rate, engine.player.sample, load_seconds, latency, budget, blocks,
+        _settings(request, engine), rate, engine.player.sample, load_seconds, latency, spans, budget, blocks,
         engine.player.holds, [record for record in records if record["kind"] == "input"],
     )  # fmt: skip
 

@@ -45,15 +45,24 @@ def against_deadlines(made: Sequence[tuple[float, float]], *, lead_seconds: floa
     return tuple(blocks)
 
 
+ANSWER = "from a sound to the music that answers it"
+KNOB = "from turning a knob to hearing it"
+"""What a latency spans; on a sketch that is known ahead the music lies frame by frame, and only knobs are late."""
+
+
 @dataclass(frozen=True)
 class SessionReport:
-    """A whole session. `latency_seconds` is from a sound to the music that answers it, `budget` its parts."""
+    """A whole session. `latency_of` says what `latency_seconds` spans, `budget` has its parts.
+
+    A file has that latency however slow the machine is; a device has it only without `underruns`.
+    """
 
     settings: Mapping[str, Any]
     sample_rate: int
     samples: int
     load_seconds: float
     latency_seconds: float
+    latency_of: str
     budget: Budget
     blocks: Sequence[BlockMade]
     holds: int
@@ -75,14 +84,29 @@ class SessionReport:
         """How long before their deadlines blocks came that had one."""
         return [block.deadline_margin_seconds for block in self.blocks if block.deadline_margin_seconds is not None]
 
+    @property
+    def underruns(self) -> int:
+        """How many blocks would have come too late on a device."""
+        return sum(margin < 0.0 for margin in self.margins_seconds)
+
+    def told(self, written: str, promise: str) -> str:
+        """For people: what was `written`, and the `promise` of a latency and its parts, if this machine keeps it."""
+        factor = f"real-time factor {self.real_time_factor:.2f}"
+        if self.underruns:
+            return (
+                f"{written}, {factor}\n{self.underruns} of {len(self.blocks)} blocks would have come too late on this "
+                "machine: use fewer --steps or a longer --lead-seconds."
+            )
+        return f"{written}, {promise}, {factor}\n{self.budget}"
+
     def to_json(self) -> dict[str, Any]:
         """Settings, totals and blocks as one JSON object; `underruns` are blocks that would have come too late."""
         margins = self.margins_seconds
         return {
             **self.settings, "sample_rate": self.sample_rate, "samples": self.samples, "seconds": self.seconds,
             "load_seconds": self.load_seconds, "real_time_factor": self.real_time_factor,
-            "latency_seconds": self.latency_seconds, "budget": self.budget.to_json(),
-            "underruns": sum(margin < 0.0 for margin in margins), "holds": self.holds,
+            "latency_seconds": self.latency_seconds, "latency_of": self.latency_of, "budget": self.budget.to_json(),
+            "underruns": self.underruns, "holds": self.holds,
             "least_deadline_margin_seconds": min(margins, default=None),
             "median_deadline_margin_seconds": statistics.median(margins) if margins else None,
             "input_troubles": [dict(trouble) for trouble in self.input_troubles],

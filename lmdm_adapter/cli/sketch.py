@@ -61,7 +61,8 @@ def sketch(
     """Play music that goes as a sound goes: sketch the sound file, and let the model fill in what it should be.
 
     Needs a model that was trained with sketches (`lmdm train finetune --controls sketch`). The report (--json) carries
-    compute time and deadline margin of every block, and the latency of the session, part by part.
+    compute time and deadline margin of every block, and how late a knob would act, part by part: the sketch is known
+    ahead, and the music lies on it frame by frame.
     """
     from lmdm_adapter.cli.screen import say
     from lmdm_adapter.cli.session_rendering import SessionRequest, play_file, values_given
@@ -75,8 +76,8 @@ def sketch(
         json=json, record=record, device=device, dtype=dtype.value, threads=threads,
     )  # fmt: skip
     report = play_file(request, lambda stage: sketch_mode_of(stage, without or []), notice=say)
-    say(f"{out}: {report.seconds:.2f} s after {source}, real-time factor {report.real_time_factor:.2f}")
-    say(str(report.budget))
+    promise = f"knobs would act after {report.latency_seconds:.3f} s"
+    say(report.told(f"{out}: {report.seconds:.2f} s, frame by frame on the sketch of {source}", promise))
 
 
 def sketch_mode_of(stage: Stage, without: list[str]) -> Mode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from lmdm_adapter.demo.session_voice import Played, SessionVoice
 from lmdm_adapter.demo.voice import SessionOrigin, Wish
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.live import LiveModel
-from lmdm_adapter.resampling import fitted
+from lmdm_adapter.resampling import fitted, resampling_seconds
 from lmdm_adapter.session.curves import Curves
 from lmdm_adapter.session.delay_mode import DelayMode, delay_seconds_of
 from lmdm_adapter.session.engine import Engine
@@ -36,12 +37,15 @@ from lmdm_adapter.sound_file import read_audio
 
 CHUNKS_OF_A_LEAD = 4
 LINE_SECONDS = 0.1
-"""What the way from a microphone to the session may take: a packet, the network, resampling."""
+"""What the way from a microphone to the session may take: a packet, the network."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """All that a mode is made for. `late_seconds` is the page's round trip without what its devices add to it."""
+    """All that a mode is made for. `late_seconds` is the page's round trip without what its devices add to it.
+
+    What comes from the page is resampled, and known `resampling_seconds` later.
+    """
 
     live: LiveModel
     facts: Facts
@@ -51,6 +55,7 @@ class Stage:
     sound: LoopedSound | None = None
     curves: Any = None
     path: Path | None = None
+    resampling_seconds: float = 0.0
 
     @property
     def microphone(self) -> bool:
@@ -63,8 +68,14 @@ class Stage:
         return round(self.device_seconds * self.facts.sample_rate)
 
     @property
+    def late(self) -> dict[str, int]:
+        """What the modes that listen must know of the way to them."""
+        held = math.ceil(self.resampling_seconds * self.facts.sample_rate)
+        return {"device_samples": self.device_samples, "resampling_samples": held}
+
+    @property
     def device_seconds(self) -> float:
-        """The same in seconds."""
+        """The round trip in seconds."""
         return self.late_seconds + self.own["device_seconds"] if self.microphone else 0.0
 
 
@@ -120,7 +131,8 @@ def _stage(live: LiveModel, wish: Wish, own: Mapping[str, Any], drawing: Any, pa
         return Stage(live, facts, plan, own, sound=sound_in(Path(path), facts), path=Path(path))
     if wish.source is None:
         raise LmdmError(f"{wish.mode} needs a sound to hear: start the microphone, or choose a file.")
-    return Stage(live, facts, plan, own, page_seconds(wish.lead_seconds))
+    held = resampling_seconds(wish.source[0], facts.sample_rate)
+    return Stage(live, facts, plan, own, page_seconds(wish.lead_seconds), resampling_seconds=held)
 
 
 def _engine(stage: Stage, wish: Wish, mode: Mode, values: Mapping[str, Any], overheard: Overheard | None) -> Engine:
@@ -166,24 +178,20 @@ def _sketch_mode(stage: Stage) -> tuple[Mode, str | None]:
         return DrawnMode(config, stage.curves), notice
     if stage.sound is not None:
         return AheadSketch(config, stage.sound.samples), None
-    return SketchMode.following(config, stage.facts, stage.plan, device_samples=stage.device_samples), None
+    return SketchMode.following(config, stage.facts, stage.plan, **stage.late), None
 
 
 def _jam_mode(stage: Stage) -> tuple[Mode, str | None]:
     """A sound that is a file is known ahead where a live one would not be; a live one shows what it can."""
     facts, wanted = stage.facts, stage.own["visibility_seconds"]
     listening = Listening.of(stage.live.codec, stage.live.section.frame_controls)
-    most = -late_frames(
-        facts, stage.plan, look_ahead_frames=listening.delay_frames, device_samples=stage.device_samples
-    )  # fmt: skip
+    most = -late_frames(facts, stage.plan, look_ahead_frames=listening.delay_frames, **stage.late)
     notice = None
     if wanted is not None and visible_frames(wanted, facts) > most:
         if stage.sound is not None:
             return AheadJam.seeing(listening, facts, stage.sound.samples, visibility_seconds=wanted), None
         wanted, notice = None, f"At most {most / facts.frame_rate_hz:.2f} s of a live sound can be known."
-    timing = JamTiming.live(
-        listening, facts, stage.plan, visibility_seconds=wanted, device_samples=stage.device_samples
-    )  # fmt: skip
+    timing = JamTiming.live(listening, facts, stage.plan, visibility_seconds=wanted, **stage.late)
     if notice:
         notice += f" It is played with {timing.visibility_frames / facts.frame_rate_hz:.2f} s."
     return JamMode(listening, timing), notice
@@ -192,8 +200,7 @@ def _jam_mode(stage: Stage) -> tuple[Mode, str | None]:
 def _delay_mode(stage: Stage) -> tuple[Mode, str | None]:
     config, beats, bpm = sketch_settings(stage.live.section, "delay"), stage.own["beats"], stage.own["bpm"]
     mode = DelayMode.of(
-        config, stage.facts, stage.plan, delay_seconds=delay_seconds_of(beats, bpm), bpm=bpm,
-        device_samples=stage.device_samples,
+        config, stage.facts, stage.plan, delay_seconds=delay_seconds_of(beats, bpm), bpm=bpm, **stage.late
     )  # fmt: skip
     return mode, None
 

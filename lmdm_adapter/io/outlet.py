@@ -9,7 +9,7 @@ import numpy as np
 import soxr
 
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.resampling import LARGEST_RATIO
+from lmdm_adapter.resampling import LARGEST_RATIO, resampling_seconds
 from lmdm_adapter.session.ring import AudioRing
 
 Pull = Callable[[np.ndarray], None]
@@ -84,6 +84,16 @@ class OtherRate:
             self._given += len(piece)
             if not self._direct:
                 spread(work, piece)
+
+
+def most_held_seconds(sample_rate: int, device_rate: int) -> float:
+    """How much later than it was pulled a sample comes out at the most, on the way to a device of `device_rate` Hz.
+
+    Raises LmdmError for rates too far apart.
+    """
+    if sample_rate == device_rate:
+        return 0.0
+    return resampling_seconds(sample_rate, device_rate) + PULLED_SAMPLES / sample_rate
 
 
 def spread(samples: np.ndarray, out: np.ndarray) -> None:

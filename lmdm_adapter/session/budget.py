@@ -46,13 +46,17 @@ class Budget:
 
 @dataclass(frozen=True)
 class Timing:
-    """What the parts of a budget are made of: lengths in frames, times in seconds, `frame_rate_hz` frames a second."""
+    """What the parts of a budget are made of: lengths in frames, times in seconds, `frame_rate_hz` frames a second.
+
+    `resampling_seconds` is how much later than it came what is heard is known, where it is resampled.
+    """
 
     frame_rate_hz: float
     block_frames: int
     hold_back_frames: int
     device_seconds: float = 0.0
     compute_seconds: float = 0.0
+    resampling_seconds: float = 0.0
 
     @property
     def block_seconds(self) -> float:
@@ -64,32 +68,41 @@ class Timing:
         """How far audio lags behind latents in the decoder."""
         return self.hold_back_frames / self.frame_rate_hz
 
+    @property
+    def hearing_seconds(self) -> float:
+        """The device's part for whoever listens: its round trip, and what resampling holds."""
+        return self.device_seconds + self.resampling_seconds
+
+    def lead_seconds(self, asked_seconds: float) -> float:
+        """The lead, in which blocks are computed: as asked, unless that takes longer."""
+        return max(asked_seconds, self.compute_seconds)
+
 
 def stream_budget(timing: Timing, *, lead_seconds: float) -> Budget:
     """From turning a knob to hearing it: what is made already (the lead) is played first, then a border must come.
 
     The lead is sound that has left the decoder, so the border lies its hold-back further on. Blocks are computed while
-    the lead is played: compute is no part of its own, unless it takes longer than that.
+    the lead is played: compute is no part of its own, and where it takes longer, the lead has to be as long.
     """
     return Budget("stream", (
-        ("device", timing.device_seconds), ("lead", max(lead_seconds, timing.compute_seconds)),
+        ("device", timing.device_seconds), ("lead", timing.lead_seconds(lead_seconds)),
         ("up to one block", timing.block_seconds), ("decoder hold-back", timing.hold_back_seconds),
     ))  # fmt: skip
 
 
-def delay_budget(timing: Timing, *, feature_look_ahead_seconds: float) -> Budget:
-    """From a sound played to its answer in the generative delay, at the least."""
+def delay_budget(timing: Timing, *, lead_seconds: float, feature_look_ahead_seconds: float) -> Budget:
+    """From a sound played to its answer in the generative delay, at the least; computed within the lead."""
     return Budget("delay", (
-        ("device", timing.device_seconds), ("block", timing.block_seconds),
-        ("feature look-ahead", feature_look_ahead_seconds), ("compute", timing.compute_seconds),
+        ("device", timing.hearing_seconds), ("block", timing.block_seconds),
+        ("feature look-ahead", feature_look_ahead_seconds), ("lead", timing.lead_seconds(lead_seconds)),
         ("decoder hold-back", timing.hold_back_seconds),
     ))  # fmt: skip
 
 
 def jam_budget(timing: Timing, *, encoder_look_ahead_seconds: float, slack_seconds: float) -> Budget:
-    """From a sound played to the first music that heard it; `slack_seconds` is what the model leaves for compute."""
+    """From a sound played to the first music that heard it; `slack_seconds` holds the lead, in which is computed."""
     return Budget("jam", (
-        ("device", timing.device_seconds), ("encoder look-ahead", encoder_look_ahead_seconds),
+        ("device", timing.hearing_seconds), ("encoder look-ahead", encoder_look_ahead_seconds),
         ("slack", slack_seconds), ("up to one block", timing.block_seconds),
         ("decoder hold-back", timing.hold_back_seconds),
     ))  # fmt: skip

@@ -53,15 +53,20 @@ class DelayMode(SketchFollower):
     @staticmethod
     def of(
         config: SketchConfig, facts: Facts, plan: SessionPlan, *, delay_seconds: float, bpm: float | None = None,
-        device_samples: int = 0, compute_seconds: float = 0.0, ears: Ears | None = None,
+        device_samples: int = 0, resampling_samples: int = 0, compute_seconds: float = 0.0, ears: Ears | None = None,
     ) -> DelayMode:  # fmt: skip
         """A delay that this session can keep. `bpm` is for the sentence alone.
+
+        What is heard is counted from `device_samples` on, and known `resampling_samples` after it came.
 
         Raises LmdmError for one that is too short, with the shortest that works, or longer than a minute.
         """
         if not delay_seconds <= LONGEST_SECONDS:
             raise LmdmError(f"A delay may be {LONGEST_SECONDS:g} s at most, got {delay_seconds:g} s.")
-        timing = facts.timing(device_seconds=device_samples / facts.sample_rate, compute_seconds=compute_seconds)
+        timing = facts.timing(
+            device_seconds=device_samples / facts.sample_rate, compute_seconds=compute_seconds,
+            resampling_seconds=resampling_samples / facts.sample_rate,
+        )  # fmt: skip
         budget = following_budget("delay", config, timing, lead_seconds=plan.governor.lead_seconds)
         # Budgets are sums of floats: half a sample less is still the same sample.
         require_delay(delay_seconds + 0.5 / facts.sample_rate, budget, bpm=bpm)

@@ -108,7 +108,12 @@ class Engine:
 
     def budget(self, *, device_seconds: float = 0.0, compute_seconds: float = 0.0) -> Budget:
         """The mode's latency, part by part, at the lead that the governor has come to."""
-        timing = self.facts.timing(device_seconds=device_seconds, compute_seconds=compute_seconds)
+        # Who hears is as late as the longest blocks that its lag allows, whatever the grid is now.
+        block_frames = self.mode.longest_block_frames(self.facts.block_frames) or self.pacing.longest_frames
+        timing = self.facts.timing(
+            device_seconds=device_seconds, compute_seconds=compute_seconds, block_frames=block_frames,
+            resampling_seconds=0.0 if self.input is None else self.input.resampling_seconds,
+        )  # fmt: skip
         return self.mode.budget(timing, lead_seconds=self.governed.lead_seconds)
 
     @property

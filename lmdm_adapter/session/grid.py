@@ -86,6 +86,10 @@ class TempoGrid:
         usual = math.floor(length + 0.5)
         return border + min(max(target - border, usual - 1, 1), usual + 1)
 
+    def longest_block_frames(self, block_beats: float) -> int:
+        """The longest block between borders on the grid."""
+        return math.ceil(block_beats * self.beat_frames - ON_THE_LINE_FRAMES)
+
     def with_meter(self, beats_per_bar: int) -> TempoGrid:
         """The grid with bars of another length; the origin stays a bar's first beat."""
         return replace(self, beats_per_bar=beats_per_bar)

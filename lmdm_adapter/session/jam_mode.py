@@ -58,16 +58,19 @@ class JamTiming:
     @staticmethod
     def live(
         listening: Listening, facts: Facts, plan: SessionPlan, *, visibility_seconds: float | None = None,
-        device_samples: int = 0, look_ahead_frames: int | None = None, longest_block_frames: int | None = None,
+        device_samples: int = 0, resampling_samples: int = 0, look_ahead_frames: int | None = None,
+        longest_block_frames: int | None = None,
     ) -> JamTiming:  # fmt: skip
         """For an input that comes as it is played, in hops as long as `visibility_seconds` allows, at most a block.
 
         Longer hops cost less. Without a visibility it is that of the longest hop that stays within what models are
-        trained for. Raises LmdmError for more visibility than a live input has.
+        trained for. What is heard is known `resampling_samples` after it came. Raises LmdmError for more visibility
+        than a live input has.
         """
         look_ahead = listening.delay_frames if look_ahead_frames is None else look_ahead_frames
         block = longest_block_frames or facts.block_frames
-        late = late_frames(facts, plan, look_ahead_frames=look_ahead, device_samples=device_samples)
+        late = late_frames(facts, plan, look_ahead_frames=look_ahead, device_samples=device_samples,
+                           resampling_samples=resampling_samples)  # fmt: skip
         if visibility_seconds is None:
             trained_frames = int(-LEAST_TRAINED_VISIBILITY_SECONDS * facts.frame_rate_hz)
             hop = min(block, max(1, trained_frames - late + 1))
@@ -100,12 +103,14 @@ def untrained_line(timing: JamTiming, facts: Facts) -> str | None:
     )
 
 
-def late_frames(facts: Facts, plan: SessionPlan, *, look_ahead_frames: int, device_samples: int = 0) -> int:
+def late_frames(
+    facts: Facts, plan: SessionPlan, *, look_ahead_frames: int, device_samples: int = 0, resampling_samples: int = 0
+) -> int:
     """How long before a block begins the last frame was played whose latent is known then, with hops of a frame.
 
     Half a frame is added, because borders may lie between the frames of the clock after a held loop.
     """
-    ahead_seconds = plan.governor.lead_seconds + device_samples / facts.sample_rate
+    ahead_seconds = plan.governor.lead_seconds + (device_samples + resampling_samples) / facts.sample_rate
     return math.ceil(ahead_seconds * facts.frame_rate_hz + 0.5) + facts.hold_back_frames + look_ahead_frames
 
 
@@ -138,9 +143,7 @@ class JamMode:
         self.heard = listening.nothing(kept_frames=kept) if known is None else replace(
             known, kept_frames=known.end_frame + 1
         )  # fmt: skip
-        self._heard_until = listen(
-            listening, look_ahead_frames=timing.look_ahead_frames, hop_frames=timing.hop_frames
-        )
+        self._heard_until = listen(listening, look_ahead_frames=timing.look_ahead_frames, hop_frames=timing.hop_frames)
         self._skip = timing.device_samples
         self._gains, self._freeze = dict.fromkeys(("accompaniment_gain", "harmony_gain"), 1.0), False
         self._loop: tuple[FrozenLoop, dict[str, Tensor]] | None = None
@@ -219,9 +222,9 @@ def jam_timing_budget(jam: JamTiming, timing: Timing) -> Budget:
     if jam.known:
         return Budget("jam", (("lag", max(0.0, jam.lag_frames / timing.frame_rate_hz)),))
     look_ahead_seconds = jam.look_ahead_frames / timing.frame_rate_hz
-    blocks = Timing(timing.frame_rate_hz, jam.longest_block_frames, timing.hold_back_frames, timing.device_seconds)
+    blocks = Timing(timing.frame_rate_hz, jam.longest_block_frames, timing.hold_back_frames, timing.hearing_seconds)
     rest_seconds = -jam.visibility_frames / timing.frame_rate_hz
-    slack_seconds = rest_seconds - look_ahead_seconds - timing.hold_back_seconds - timing.device_seconds
+    slack_seconds = rest_seconds - look_ahead_seconds - timing.hold_back_seconds - timing.hearing_seconds
     return jam_budget(
         blocks, encoder_look_ahead_seconds=look_ahead_seconds, slack_seconds=max(0.0, slack_seconds)
     )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import soxr
 
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.resampling import LARGEST_RATIO, mixed
+from lmdm_adapter.resampling import LARGEST_RATIO, mixed, resampling_seconds
 from lmdm_adapter.session.input_place import InputPlace
 from lmdm_adapter.session.ring import AudioRing
 from lmdm_adapter.session.troubles import Troubles
@@ -27,8 +27,8 @@ class LiveInput:
 
     One thread calls `hear`, the making thread `drained`, the playing thread `dry`. NaN becomes silence and is counted.
     A hole in the counting is filled with silence, what came twice is dropped, longer jumps are skipped over; an input
-    that stops is silence. Each of these is announced as it begins and as it ends (`Troubles`). Resampling holds back
-    about 20 ms (from 48 to 44.1 kHz), which is the device's part of a latency budget.
+    that stops is silence. Each of these is announced as it begins and as it ends (`Troubles`). Resampled sound is in
+    its place, but known up to `resampling_seconds` later.
     Raises LmdmError for a rate that cannot be resampled, or channels that cannot be mixed.
     """
 
@@ -41,6 +41,7 @@ class LiveInput:
         self._rate, self._channels = sample_rate, channels
         if not 1 / LARGEST_RATIO <= sample_rate / self.source_rate <= LARGEST_RATIO:
             raise LmdmError(f"An input at {self.source_rate} Hz cannot be resampled to {sample_rate} Hz.")
+        self.resampling_seconds = resampling_seconds(self.source_rate, sample_rate)
         mixed(np.zeros((self.source_channels, 0), np.float32), channels)
         self._resample = None if self.source_rate == sample_rate else soxr.ResampleStream(
             self.source_rate, sample_rate, channels, dtype="float32"

@@ -71,9 +71,13 @@ class Facts:
         """Length of a usual block."""
         return self.block_frames / self.frame_rate_hz
 
-    def timing(self, *, device_seconds: float = 0.0, compute_seconds: float = 0.0) -> Timing:
-        """What a latency budget is made of."""
-        return Timing(self.frame_rate_hz, self.block_frames, self.hold_back_frames, device_seconds, compute_seconds)
+    def timing(
+        self, *, device_seconds: float = 0.0, compute_seconds: float = 0.0, resampling_seconds: float = 0.0,
+        block_frames: int | None = None,
+    ) -> Timing:  # fmt: skip
+        """What a latency budget is made of; `block_frames` None are the usual ones."""
+        return Timing(self.frame_rate_hz, block_frames or self.block_frames, self.hold_back_frames, device_seconds,
+                      compute_seconds, resampling_seconds)  # fmt: skip
 
 
 def facts_of(live: LiveModel, *, look_ahead_frames: int | None = None) -> Facts:

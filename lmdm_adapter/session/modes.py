@@ -128,7 +128,7 @@ class EchoMode:
 
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:
         """That of a delay without features."""
-        return delay_budget(timing, feature_look_ahead_seconds=0.0)
+        return delay_budget(timing, lead_seconds=lead_seconds, feature_look_ahead_seconds=0.0)
 
     def settings(self) -> dict[str, Any]:
         """Its delay."""

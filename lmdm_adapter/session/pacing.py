@@ -47,6 +47,12 @@ class Pacing:
             return self._facts.block_frames
         return self.grid.next_border(self.border_frame, self._block_beats) - self.border_frame
 
+    @property
+    def longest_frames(self) -> int:
+        """The longest block that comes on this grid; without one a usual block."""
+        grid = self.grid
+        return self._facts.block_frames if grid is None else grid.longest_block_frames(self._block_beats)
+
     def advance(self, frames: int) -> None:
         """A block of so many frames was made."""
         self._last_border_frame, self.border_frame = self.border_frame, self.border_frame + frames

@@ -110,10 +110,12 @@ class SketchMode(SketchFollower):
 
     @staticmethod
     def following(
-        config: SketchConfig, facts: Facts, plan: SessionPlan, *, device_samples: int = 0, without: Sequence[str] = ()
-    ) -> SketchMode:
-        """Follow the live input as closely as the session can."""
-        timing = facts.timing(device_seconds=device_samples / facts.sample_rate)
+        config: SketchConfig, facts: Facts, plan: SessionPlan, *, device_samples: int = 0, resampling_samples: int = 0,
+        without: Sequence[str] = (),
+    ) -> SketchMode:  # fmt: skip
+        """Follow the live input, known `resampling_samples` after it came, as closely as the session can."""
+        timing = facts.timing(device_seconds=device_samples / facts.sample_rate,
+                              resampling_seconds=resampling_samples / facts.sample_rate)  # fmt: skip
         budget = following_budget("sketch", config, timing, lead_seconds=plan.governor.lead_seconds)
         late_frames = -(-round(budget.total_seconds * facts.sample_rate) // facts.frame_samples)
         return SketchMode(config, late_samples=late_frames * facts.frame_samples, device_samples=device_samples,
@@ -141,8 +143,5 @@ class SketchMode(SketchFollower):
 
 def following_budget(mode: str, config: SketchConfig, timing: Timing, *, lead_seconds: float) -> Budget:
     """From a sound to the music that follows its sketch; what has to be computed is computed within the lead."""
-    ahead_frames = config.delay_frames + config.widest_frames // 2
-    lead = Timing(timing.frame_rate_hz, timing.block_frames, timing.hold_back_frames, timing.device_seconds,
-                  max(lead_seconds, timing.compute_seconds))  # fmt: skip
-    parts = delay_budget(lead, feature_look_ahead_seconds=ahead_frames / timing.frame_rate_hz).parts
-    return Budget(mode, parts)
+    ahead_seconds = (config.delay_frames + config.widest_frames // 2) / timing.frame_rate_hz
+    return Budget(mode, delay_budget(timing, lead_seconds=lead_seconds, feature_look_ahead_seconds=ahead_seconds).parts)

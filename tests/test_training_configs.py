@@ -48,7 +48,7 @@ def test_the_bundle_takes_what_the_recipes_leave() -> None:
 def test_post_training_takes_what_the_recipes_leave() -> None:
     configs = [read_config(ArcForcingRecipe, path) for path in CONFIGS if "arc-forcing" in path.stem]
     outputs = {f"{read_config(recipe_of(path), path).output}/model" for path in CONFIGS}
-    assert len(configs) == 7 and all({config.student, config.base} <= outputs for config in configs)
+    assert len(configs) == 8 and all({config.student, config.base} <= outputs for config in configs)
 
 
 def test_rollouts_leave_the_real_context() -> None:
@@ -81,7 +81,7 @@ def test_shipped_block_settings() -> None:
         "tiny-finetune": (12, 16), "tiny-finetune-encoder-decoder": (12, 16), "tiny-finetune-guided": (12, 16),
         "tiny-finetune-jam": (12, 16), "tiny-finetune-sketch": (12, 16), "tiny-finetune-both": (12, 16),
         "tiny-finetune-controls": (12, 16), "tiny-finetune-jam-aligned": (12, 16),
-        "tiny-finetune-harmony": (12, 16),
+        "tiny-finetune-harmony": (12, 16), "tiny-finetune-harmony-guided": (12, 16),
         "tiny-finetune-jam-late": (12, 16), "tiny-compare-finetune-copied": (12, 16),
         "tiny-compare-finetune-random": (12, 16), "tiny-compare-finetune-encoder-decoder": (12, 16),
         "finetune-48x4": (48, 4), "finetune-10x23": (10, 23), "finetune-small-48x4": (48, 4),

@@ -22,7 +22,7 @@ from tests.mode_models import RATE, listening_live
 LIVE = listening_live(steps=1)
 TURNS = ((2, "prompt", "techno"), (3, "tightness", 0.2), (4, "mix", 0.5), (5, "rewind_blocks", 1), (6, "freeze", True),
          (8, "freeze", False), (12, "feedback", 0.6), (16, "steps", 2))  # fmt: skip
-MODES: dict[str, dict[str, Any]] = {"sketch": {}, "jam": {}, "delay": {"beats": 1, "bpm": 100.0, "feedback": 0.3}}
+MODES: dict[str, dict[str, Any]] = {"sketch": {}, "jam": {}, "delay": {"beats": 1, "bpm": 80.0, "feedback": 0.3}}
 CHUNKS, MIDDLE = 36, 10
 Hears = Callable[[int, int], "np.ndarray | None"]
 

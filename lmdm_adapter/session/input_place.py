@@ -12,7 +12,8 @@ class InputPlace:
 
     As long as sound comes, nothing is done to it. When it is more than `late_samples` behind, it has stopped, and
     silence is counted in its place. When it is back its end is put where the end of what came was before, seen from
-    what is played: whether the source lost what it heard meanwhile, sends it late, or has counted a hole into it.
+    what is played: whether the source lost what it heard meanwhile, sends it late, or has counted a hole into it. That
+    is exact to a chunk of the source, or to what its resampler gives at once.
     """
 
     def __init__(self, late_samples: int) -> None:

@@ -76,6 +76,41 @@ def test_a_source_that_is_always_late_stays_so() -> None:
     assert place.handed_samples == 20_400
 
 
+def stopped_and_back(place: InputPlace, *, ahead: int, wrong: int = 0) -> int:
+    """How far ahead of what is played the input is after a stop, when it was `ahead` before; one measure is `wrong`."""
+    for first in range(0, 8000, 400):
+        played = place.handed_samples + 400 - ahead
+        place.placed(sound(first, 400), played_samples=played, silent_samples=wrong if first == 2000 else 0)
+    place.placed(sound(0, 0), played_samples=played + 12_000, silent_samples=12_000)
+    place.placed(sound(20_000, 400), played_samples=played + 12_400, silent_samples=0)
+    place.placed(sound(20_400, 400), played_samples=played + 12_800, silent_samples=0)
+    return place.handed_samples - (played + 12_800)
+
+
+@pytest.mark.parametrize("ahead", [0, 800, 5000])
+def test_silence_that_was_heard_before_anything_was_played_tells_nothing(ahead: int) -> None:
+    """A page's session hears the time of its line as silence; the line then takes less than that, always the same."""
+    place = InputPlace(4000)
+    assert len(place.placed(sound(0, 5600), played_samples=0, silent_samples=0)) == 5600
+    assert stopped_and_back(place, ahead=ahead) == ahead
+
+
+def test_one_measure_that_is_wrong_is_not_believed() -> None:
+    """Threads cross: a block is made between the arrival of a packet and the callback that notices it."""
+    assert stopped_and_back(InputPlace(4000), ahead=0, wrong=3600) == 0
+
+
+def test_what_comes_late_in_two_parts_is_in_its_place_too() -> None:
+    """A block is made in the middle of a burst: what it got is taken for the newest, until the rest has come."""
+    place = InputPlace(4000)
+    for first in range(0, 8000, 400):
+        place.placed(sound(first, 400), played_samples=first + 400, silent_samples=0)
+    place.placed(sound(0, 0), played_samples=20_000, silent_samples=12_000)
+    place.placed(sound(8000, 6000), played_samples=20_000, silent_samples=0)
+    late = place.placed(sound(14_000, 6400), played_samples=20_400, silent_samples=0)
+    assert place.handed_samples == 20_400 and np.array_equal(late, sound(20_000, 400))
+
+
 @pytest.mark.parametrize("stall_seconds", [4.0, 11.0, 40.0])
 def test_what_is_fed_back_is_in_its_place_after_any_stall(stall_seconds: float) -> None:
     """The ring remembers so much; the rest of a longer stall is silence, and nothing waits for ever."""

@@ -69,6 +69,7 @@ class LiveInput:
         refused = len(fitted) - self._mode_ring.write(fitted)
         self._troubles.tell("overrun", refused > 0, samples=refused)
         self._dry_ring.write(fitted)
+        self._silent_samples = 0
 
     def drained(self, *, played_samples: int = 0) -> np.ndarray:
         """Everything that has come since the last call, `s ch` at the session's rate. For the making thread.

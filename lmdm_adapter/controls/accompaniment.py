@@ -70,6 +70,10 @@ class Heard:
             self, first_frame=end - kept["latents"].shape[-1], **{name: values.clone() for name, values in kept.items()}
         )
 
+    def without_harmony(self) -> Heard:
+        """The same for a model that does not hear it."""
+        return replace(self, harmony=self.harmony[:0])
+
     def frames(self, first_frame: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
         """Latents `c n` and harmony `h n` from `first_frame` on, zeros where there are none, and `1 n` that says where.
 

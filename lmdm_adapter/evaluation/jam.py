@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from lmdm_adapter.controls.accompaniment import Heard, accompaniment
-from lmdm_adapter.controls.declared import ACCOMPANIMENT
+from lmdm_adapter.controls.declared import ACCOMPANIMENT, HARMONY
 from lmdm_adapter.evaluation import control_report as roles
 from lmdm_adapter.evaluation.baselines import coded
 from lmdm_adapter.evaluation.control_report import ControlReport, Scores, stacked
@@ -42,7 +42,8 @@ def evaluate_jam(
         require_controls(contender, ACCOMPANIMENT, "accompaniment")
     require_same_codec(model, other)
     points = jam_points(plan.visibility_seconds, [contender.live for contender in contenders])
-    jam, total = jam_material(model.live, plan, progress), 1 + (1 + len(contenders)) * len(points)
+    hearing = next((one.live for one in contenders if hears_harmony(one.live)), model.live)
+    jam, total = jam_material(hearing, plan, progress), 1 + (1 + len(contenders)) * len(points)
     rollouts = Rollouts(
         jam.prompts, seconds=plan.whole_seconds, seed=plan.seed, play=play, progress=progress, total=total
     )  # fmt: skip
@@ -65,12 +66,18 @@ def evaluate_jam(
 
 
 def heard_late(heard: Sequence[Heard], live: LiveModel, visibility_seconds: float) -> RowControls:
-    """The accompaniment of each row as a model of this block length carries it at a visibility."""
+    """The accompaniment of each row as this model carries it at a visibility; its harmony if the model hears that."""
     rate_hz = live.codec.frame_rate_hz
+    heard = heard if hears_harmony(live) else [one.without_harmony() for one in heard]
     lag_frames = lag_frames_at(live, visibility_seconds)
     return lambda first_frame, frames: [
         accompaniment(one, first_frame, frames, lag_frames=lag_frames, frame_rate_hz=rate_hz) for one in heard
     ]
+
+
+def hears_harmony(live: LiveModel) -> bool:
+    """Whether the model declares the harmony of an accompaniment."""
+    return any(name == HARMONY for name, _ in live.network.dit.config.further_controls)
 
 
 def _known(live: LiveModel, jam: Jam) -> dict[str, Scores]:

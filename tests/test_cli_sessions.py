@@ -200,4 +200,9 @@ def test_nothing_is_written_over_what_is_read(folder: Path, tmp_path: Path, comm
     done(command, heard, *more, "--out", tmp_path / "out.wav", "--record", tmp_path / "take", *QUICK)
     for name in ("input", "dry", "played"):
         assert "would overwrite" in sentence("replay", tmp_path / "take", "--out", tmp_path / "take" / f"{name}.wav")
-    assert heard.read_bytes() == (folder / "in.wav").read_bytes()
+    new = tmp_path / "new"
+    new.mkdir()
+    for written in (("--out", new / "input.wav"), ("--json", new / "log.jsonl")):
+        said = sentence(command, heard, *more, "--out", tmp_path / "no.wav", "--record", new, *written)
+        assert "would overwrite" in said
+    assert heard.read_bytes() == (folder / "in.wav").read_bytes() and not names(new)

@@ -52,6 +52,26 @@ def test_after_a_hiccup_sound_is_where_it_was_played(
     assert np.array_equal(heard[before], places[before].astype(np.float32))
 
 
+@pytest.mark.parametrize("jitter_seconds", [0.05, 0.2])
+def test_a_line_that_is_now_and_then_slow_misplaces_no_sample(jitter_seconds: float) -> None:
+    """Nothing is lost and packets keep their order; their silence in between is left out when they come."""
+    draws, live_input = np.random.default_rng(0), LiveInput(lambda record: None, sample_rate=RATE, channels=1)
+    got, arrivals, last = [], [], 0.0
+    for first in range(0, 60 * RATE, 5 * CHUNK):
+        last = max(last, (first + 5 * CHUNK) / RATE + draws.exponential(jitter_seconds))
+        arrivals.append((last, first))
+    for chunk in range(60 * RATE // CHUNK):
+        while arrivals and arrivals[0][0] * RATE <= chunk * CHUNK:
+            first = arrivals.pop(0)[1]
+            live_input.hear(sound(first, 5 * CHUNK), first_sample=first)
+        live_input.dry(np.zeros((CHUNK, 1), np.float32))
+        if chunk % 45 == 44:
+            got.append(live_input.drained(played_samples=(chunk + 1) * CHUNK))
+    heard = np.concatenate(got)[:, 0]
+    places = (np.arange(len(heard)) / RATE).astype(np.float32)
+    assert np.array_equal(heard[heard > 0.0], places[heard > 0.0]) and (heard > 0.0).mean() > 0.5
+
+
 def test_without_a_hiccup_nothing_is_moved() -> None:
     assert np.array_equal(handed_on(gone=(), counted=False, kept=False)[:, None], sound(0, 19 * RATE + 6400))
 

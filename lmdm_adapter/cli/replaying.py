@@ -36,10 +36,9 @@ class ReplayRequest:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        target, folder = require_audio_target(self.out), self.log if self.log.is_dir() else self.log.parent
-        require_apart(target, *(folder / f"{name}.wav" for name in RECORDED))
-        if not self.log.is_dir():
-            require_apart(target, *folder.glob(f"{self.log.stem}*.wav"))
+        target, log = require_audio_target(self.out), _log_in(self.log)
+        demo = (log.stem, f"{log.stem}-input")
+        require_apart(target, *(log.with_name(f"{name}.wav") for name in (*RECORDED, *demo)))
 
 
 def replay_session(request: ReplayRequest, *, notice: Callable[[str], None]) -> float:

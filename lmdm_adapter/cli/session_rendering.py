@@ -26,7 +26,7 @@ from lmdm_adapter.session.maker import Facts, facts_of
 from lmdm_adapter.session.modes import Mode
 from lmdm_adapter.session.needs import require_needs
 from lmdm_adapter.session.plan import SessionPlan
-from lmdm_adapter.session.recorder import Recorder, Recording, require_unrecorded
+from lmdm_adapter.session.recorder import LOG_NAME, RECORDED, Recorder, Recording, require_unrecorded
 from lmdm_adapter.session.sketch_mode import SketchMode
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class SessionRequest:
     """What `lmdm sketch`, `jam` or `delay` was asked for; None leaves a setting to the model.
 
     `values` are parameters of the session, `tail_seconds` what is played after the input's end. Raises LmdmError for
-    outputs that cannot be written, two of one name, one that is the input, or a recording that is there already.
+    outputs that cannot be written, two of one name, one that is the input or recorded, or a recording that is there
+    already.
     """
 
     mode: str
@@ -68,6 +69,10 @@ class SessionRequest:
                 require_apart(written, self.source)
         if self.record is not None:
             require_unrecorded(self.record)
+            recorded = [self.record / name for name in (LOG_NAME, *(f"{sound}.wav" for sound in RECORDED))]
+            for written in (self.out, self.json):
+                if written is not None:
+                    require_apart(written, *recorded)
 
 
 class Stage(NamedTuple):

@@ -49,10 +49,10 @@ def require_writable(path: str | os.PathLike[str]) -> Path:
 
 
 def require_apart(target: Path, *read: str | os.PathLike[str] | None) -> None:
-    """Refuse to write where something is read from. Raises LmdmError that names it; None is nothing."""
+    """Refuse to write where something is read or recorded. Raises LmdmError that names it; None is nothing."""
     for path in read:
         if path is not None and Path(path).expanduser().resolve() == target.expanduser().resolve():
-            raise LmdmError(f"Writing {target} would overwrite {path}, which is read; give another name.")
+            raise LmdmError(f"Writing {target} would overwrite {path}, which this reads or records; give another name.")
 
 
 @contextmanager

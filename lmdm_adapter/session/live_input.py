@@ -49,6 +49,7 @@ class LiveInput:
         room = round(KEPT_SECONDS * sample_rate)
         self._mode_ring, self._dry_ring = AudioRing(channels, room), AudioRing(channels, room)
         self._expected = self._silent_samples = 0
+        self._counts = self._jumped = False
         self._place = InputPlace(round(STOPPED_SECONDS * sample_rate))
         self._troubles = Troubles(announce)
 
@@ -60,6 +61,7 @@ class LiveInput:
         if samples.ndim != 2 or samples.shape[1] != self.source_channels:
             raise LmdmError(f"The input has {self.source_channels} channels, got a chunk of shape {samples.shape}.")
         clean = self._without_nan(np.asarray(samples, np.float32))
+        self._counts = first_sample is not None
         if first_sample is not None:
             clean = self._in_place(clean, first_sample)
         self._expected += len(clean)
@@ -67,6 +69,7 @@ class LiveInput:
         if self._resample is not None:
             fitted = self._resample.resample_chunk(fitted)
         refused = len(fitted) - self._mode_ring.write(fitted)
+        self._jumped |= refused > 0
         self._troubles.tell("overrun", refused > 0, samples=refused)
         self._dry_ring.write(fitted)
         self._silent_samples = 0
@@ -79,7 +82,11 @@ class LiveInput:
         """
         out = np.empty((self._mode_ring.readable_samples, self._channels), np.float32)
         self._mode_ring.read(out)
-        return self._place.placed(out, played_samples=played_samples, silent_samples=self._silent_samples)
+        counted = self._counts and not self._jumped
+        self._jumped &= not len(out)
+        return self._place.placed(
+            out, played_samples=played_samples, silent_samples=self._silent_samples, counted=counted
+        )  # fmt: skip
 
     def dry(self, out: np.ndarray) -> None:
         """Fill `out` (`s ch`) with what is played beside the music; silence where nothing came. For the callback."""
@@ -106,7 +113,7 @@ class LiveInput:
         self._troubles.tell("gap", gap != 0 and not jumped, samples=gap)
         self._troubles.tell("jump", jumped, samples=gap)
         if jumped:
-            self._expected = first_sample
+            self._expected, self._jumped = first_sample, True
             return samples
         if gap <= 0:
             return samples[-gap:] if gap else samples

@@ -44,6 +44,14 @@ def session(
     return said, json.loads((tmp_path / "out.json").read_text())
 
 
+def test_of_a_jam_that_knows_ahead_only_knobs_are_late(folder: Path, tmp_path: Path) -> None:
+    said = done("jam", folder / "in.wav", "-m", folder / "live", "--out", tmp_path / "out.wav", "--json",
+                tmp_path / "out.json", "--lead-seconds", 0.1, "--steps", 1, "--visibility-seconds", 0.1)  # fmt: skip
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["latency_of"] == KNOB and report["budget"]["parts_seconds"]["decoder hold-back"] > 0.0
+    assert "knobs would act after" in said or "too late" in said
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_latency_is_told_with_what_it_spans(
     folder: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch

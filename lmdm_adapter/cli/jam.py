@@ -69,6 +69,7 @@ def jam(
     """
     from lmdm_adapter.cli.screen import say
     from lmdm_adapter.cli.session_rendering import SessionRequest, play_file, values_given
+    from lmdm_adapter.cli.session_report import KNOB
 
     values = values_given(
         prompt=prompt, steps=steps, guidance=guidance, guided_controls=guided_controls, accompaniment_gain=gain, mix=mix
@@ -78,7 +79,8 @@ def jam(
         json=json, record=record, device=device, dtype=dtype.value, threads=threads,
     )  # fmt: skip
     report = play_file(request, lambda stage: jam_mode_of(stage, visibility_seconds, say), notice=say)
-    promise = f"answering after {report.latency_seconds:.2f} s"
+    late = "knobs would act" if report.latency_of == KNOB else "answering"
+    promise = f"{late} after {report.latency_seconds:.2f} s"
     say(report.told(f"{out}: {report.seconds:.2f} s with {source}", promise))
 
 

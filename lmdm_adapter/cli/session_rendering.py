@@ -22,6 +22,7 @@ from lmdm_adapter.io.atomic import require_apart, require_writable
 from lmdm_adapter.io.files import AudioWriter, require_audio_target, write_json
 from lmdm_adapter.session.delay_mode import DelayMode
 from lmdm_adapter.session.engine import Engine
+from lmdm_adapter.session.jam_mode import JamMode
 from lmdm_adapter.session.maker import Facts, facts_of
 from lmdm_adapter.session.modes import Mode
 from lmdm_adapter.session.needs import require_needs
@@ -152,7 +153,8 @@ def _reported(
     budget = engine.budget(compute_seconds=max(computes, default=0.0))
     mode = engine.mode
     latency = mode.late_samples / rate if isinstance(mode, DelayMode) else budget.total_seconds
-    spans = KNOB if isinstance(mode, SketchMode) and mode.sketch is not None else ANSWER
+    known = isinstance(mode, SketchMode) and mode.sketch is not None or isinstance(mode, JamMode) and mode.timing.known
+    spans = KNOB if known else ANSWER
     return SessionReport(
         _settings(request, engine), rate, engine.player.sample, load_seconds, latency, spans, budget, blocks,
         engine.player.holds, [record for record in records if record["kind"] == "input"],

@@ -19,7 +19,7 @@ from lmdm_adapter.controls.accompaniment import MASK, Heard, accompaniment, lag_
 from lmdm_adapter.controls.declared import HARMONY
 from lmdm_adapter.controls.listening import Listening, listen, listen_step
 from lmdm_adapter.errors import LmdmError
-from lmdm_adapter.session.budget import Budget, Timing, jam_budget
+from lmdm_adapter.session.budget import Budget, Timing, jam_budget, stream_budget
 from lmdm_adapter.session.frozen import FrozenLoop
 from lmdm_adapter.session.maker import Facts, FrameControls
 from lmdm_adapter.session.plan import SessionPlan
@@ -181,7 +181,9 @@ class JamMode:
         return None if self.timing.known else self.timing.longest_block_frames
 
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:
-        """From a sound to the first music that heard it; one that is known ahead is waited for by nobody."""
+        """From a sound to the first music that heard it; of a player who is known ahead, from a knob to hearing it."""
+        if self.timing.known:
+            return Budget(self.name, stream_budget(timing, lead_seconds=lead_seconds).parts)
         return jam_timing_budget(self.timing, timing)
 
     def settings(self) -> dict[str, Any]:
@@ -218,9 +220,10 @@ class JamMode:
 
 
 def jam_timing_budget(jam: JamTiming, timing: Timing) -> Budget:
-    """The latency of a jam: all of its lag, part by part. The slack is the lead, in which is computed, and the hop."""
-    if jam.known:
-        return Budget("jam", (("lag", max(0.0, jam.lag_frames / timing.frame_rate_hz)),))
+    """The latency of a live jam: all of its lag, part by part.
+
+    The slack is the lead, in which is computed, and the hop.
+    """
     look_ahead_seconds = jam.look_ahead_frames / timing.frame_rate_hz
     blocks = Timing(timing.frame_rate_hz, jam.longest_block_frames, timing.hold_back_frames, timing.hearing_seconds)
     rest_seconds = -jam.visibility_frames / timing.frame_rate_hz

@@ -15,10 +15,11 @@ from lmdm_adapter.controls.listening import Listening
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.session.delay_mode import DelayMode
 from lmdm_adapter.session.engine import Engine
-from lmdm_adapter.session.grid import Quantum
+from lmdm_adapter.session.grid import Quantum, TempoGrid
 from lmdm_adapter.session.jam_mode import JamMode, JamTiming
 from lmdm_adapter.session.known_ahead import AheadJam
 from lmdm_adapter.session.maker import Facts, facts_of
+from lmdm_adapter.session.modes import StreamMode
 from lmdm_adapter.session.pacing import Pacing
 from lmdm_adapter.session.plan import SessionPlan
 from lmdm_adapter.session.simulation import ComputeTimes, Device, Simulation, ToneMaker, ToneState
@@ -131,3 +132,20 @@ def test_a_tempo_turned_in_a_jam_leaves_no_frame_unheard() -> None:
     assert {mask.shape[1] for mask in (one[MASK] for one in told)} <= {3, 4, 5, 6}
     whole = np.concatenate([one[MASK][0] for one in told])
     assert whole[np.flatnonzero(whole)[0] :].all()
+
+
+class SeenOnce(Pacing):
+    """Another thread makes the music; it clears the tempo right after the grid was looked at."""
+
+    @property
+    def grid(self) -> TempoGrid | None:
+        return self.__dict__.pop("grid", None)
+
+
+def test_a_tempo_that_is_cleared_while_something_is_turned_is_a_sentence_at_the_most() -> None:
+    values = {"prompt": "a", "tempo_bpm": 120.0}
+    engine = Engine(ToneMaker(FACTS), FACTS, StreamMode(), state=ToneState(), plan=SessionPlan(), values=values)
+    engine.pacing.__class__ = SeenOnce
+    assert engine.turn("gain_db", -6.0, at=100, quantum="beat").stamp == 4000
+    with pytest.raises(LmdmError, match="set tempo_bpm first"):
+        engine.turn("gain_db", -6.0, at=100, quantum="beat")

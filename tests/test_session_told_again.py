@@ -14,7 +14,7 @@ from lmdm_adapter.session import told_again
 from lmdm_adapter.session.engine import Engine
 from lmdm_adapter.session.modes import EchoMode
 from lmdm_adapter.session.simulation import Device
-from lmdm_adapter.session.told_again import TOLD, controls_of, told_in, told_of
+from lmdm_adapter.session.told_again import TOLD, ToldAgain, controls_of, told_in, told_of
 from tests.session_makers import FACTS, NoiseMaker, NoiseState
 from tests.test_session_replay import recorded, replayed
 
@@ -48,6 +48,12 @@ def test_a_session_plays_again_deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     others = (record for record in log.records if record["kind"] != "block")
     silent = replayed(type(log)(log.header, (*deaf, *others)), NoiseMaker(), FACTS, NoiseState(), mode=echo())
     assert not np.array_equal(played, silent), "what was told is what makes the music"
+
+
+def test_blocks_of_any_length_are_told_of_again() -> None:
+    mode = ToldAgain(echo(), [told_of({"a": ODD})])
+    assert mode.longest_block_frames(FACTS.block_frames) is None, "they were as long as the log says"
+    assert mode.frame_controls(0, 6)["a"].tobytes() == ODD.tobytes()
 
 
 def test_controls_come_back_to_the_bit() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lmdm_adapter.cli.models import open_model, parse_device
 from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.extras import missing_packages
 
 if TYPE_CHECKING:
     from lmdm_adapter.demo.app_plan import DemoPlan
@@ -41,9 +41,8 @@ class DemoRequest:
 
 def require_demo() -> None:
     """Miss a package of the extra `[demo]` in a sentence. Raises LmdmError."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise LmdmError(f"The demo needs {', '.join(missing)}; install it: pip install 'lmdm-adapter[demo]'.")
+    if (need := missing_packages(NEEDED, "The demo", extra_name="demo")) is not None:
+        raise LmdmError(need)
 
 
 def parse_auth(auth: str | None) -> tuple[str, str] | None:

@@ -40,6 +40,7 @@ from lmdm_adapter.session.jam_mode import JamMode, untrained_line
 from lmdm_adapter.session.maker import Facts, facts_of
 from lmdm_adapter.session.mode_choice import HEARING, mode_named
 from lmdm_adapter.session.modes import Mode
+from lmdm_adapter.session.needs import require_needs
 from lmdm_adapter.session.parameters import PARAMETERS
 from lmdm_adapter.session.recorder import Recorder, Recording
 from lmdm_adapter.session.threaded import ThreadedSession
@@ -75,6 +76,7 @@ def play_live(request: LiveRequest, *, notice: Callable[[str], None] = lambda li
     library = sound_library()
     output, source = chosen_ports(request, library)
     live = open_model(request.model, device=request.device, dtype=request.dtype, threads=request.threads)
+    require_needs(live.section, request.mode, model=request.model)
     start_rss = rss_bytes()
     with ExitStack() as stack:
         desk = _opened(request, live, (library, output, source), mapping, stack=stack, notice=notice)

@@ -13,6 +13,8 @@ import numpy as np
 
 from lmdm_adapter.audio import Audio
 from lmdm_adapter.controls.sketch import Sketch, SketchConfig, SketchState, finish, push, start
+from lmdm_adapter.errors import LmdmError
+from lmdm_adapter.extras import missing_packages
 
 PITCH_CLASSES = 12
 REGISTERS_MIDI = ((21, 45), (45, 93))
@@ -20,6 +22,8 @@ REGISTERS_MIDI = ((21, 45), (45, 93))
 NOTES = 12
 """So many notes of a frame count in each register, at the most."""
 HARMONY_CHANNELS = PITCH_CLASSES * len(REGISTERS_MIDI)
+PACKAGES = ("librosa", "scipy")
+"""Of the extra `[sketch]`: the filters of a melody, and their transform."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,15 @@ HarmonyState = tuple[SketchState, ...]
 """What a stream keeps of each register: its newest sound, so that memory is bounded."""
 
 
+def unmet_hearing() -> str | None:
+    """The sentence about the packages that hearing harmony needs and that are not installed, or None."""
+    return missing_packages(PACKAGES, "Hearing harmony", extra_name="sketch")
+
+
 def harmony_start(config: HarmonyConfig) -> HarmonyState:
     """The state before the first sample. Raises LmdmError when the extra `[sketch]` is missing."""
+    if (need := unmet_hearing()) is not None:
+        raise LmdmError(need)
     return tuple(start(register) for register in config.registers)
 
 

@@ -87,12 +87,13 @@ class Engine:
         """
         require_choice("quantum", quantum, Quantum)
         stamp = self.player.sample if at is None else at
-        if quantum != "now" and self.pacing.grid is None:
+        grid = self.pacing.grid  # once: the thread that makes the music may clear the tempo meanwhile
+        if quantum != "now" and grid is None:
             raise LmdmError(f"There are no {quantum}s without a tempo; set tempo_bpm first.")
         if parameter_named(name).layer == "model":
             return self.events.post(name, value, stamp=stamp, quantum=quantum)
-        if quantum != "now":
-            stamp = math.ceil(self._session_sample(self.pacing.grid.quantised(self._frame(stamp), quantum)))
+        if grid is not None and quantum != "now":
+            stamp = math.ceil(self._session_sample(grid.quantised(self._frame(stamp), quantum)))
         return self.events.post(name, value, stamp=max(0, stamp) if at is None else stamp)
 
     def follow(self, beat: Beat) -> None:

@@ -1,10 +1,11 @@
-"""What a mode needs of a model, and where a model that has it comes from."""
+"""What a mode needs of a model, and of what is installed, and where it comes from."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from lmdm_adapter.controls.declared import HEARD, SKETCH
+from lmdm_adapter.controls.declared import HARMONY, HEARD, SKETCH
+from lmdm_adapter.controls.harmony import unmet_hearing
 from lmdm_adapter.controls.sketch import SketchConfig
 from lmdm_adapter.errors import LmdmError
 from lmdm_adapter.section import LmdmSection
@@ -14,23 +15,24 @@ NEEDED_GROUP = {"sketch": "sketch", "delay": "sketch", "jam": "accompaniment"}
 
 
 def unmet_need(section: LmdmSection, mode: str, *, model: str = "this one") -> str | None:
-    """The sentence about what `model`, with that section, lacks for a mode, or None."""
+    """The sentence about what `model`, with that section, or this installation lacks for a mode, or None."""
     group = NEEDED_GROUP.get(mode)
     names = {name for name, _ in section.frame_controls}
     cure = f"take the bundled tiny-controls, or `lmdm train finetune --controls {group}` makes a model that has"
     if group == "accompaniment" and not names.issuperset(HEARD):
-        return f"{mode} needs a model with {', '.join(HEARD)}, which {model} lacks; {cure} them."
+        return f"The mode {mode} needs a model with {', '.join(HEARD)}, which {model} lacks; {cure} them."
     if group == "sketch" and not names.intersection(SKETCH):
-        return f"{mode} needs a model with some of {', '.join(SKETCH)}, which {model} lacks; {cure} them."
+        return f"The mode {mode} needs a model with some of {', '.join(SKETCH)}, which {model} lacks; {cure} them."
     if group == "sketch" and section.sketch is None:
-        return f"{mode} must know how sketches of {model} were made, and its config has no lmdm.sketch; {cure} it."
-    return None
+        known = f"The mode {mode} must know how sketches of {model} were made"
+        return f"{known}, and its config has no lmdm.sketch; {cure} it."
+    return unmet_hearing() if group == "accompaniment" and HARMONY in names else None
 
 
 def require_needs(section: LmdmSection, mode: str, *, model: str = "this one") -> None:
-    """Refuse a mode that a model of that section cannot play. Raises LmdmError with the command that makes one."""
+    """Refuse a mode that a model of that section cannot play. Raises LmdmError with the command that cures it."""
     if (need := unmet_need(section, mode, model=model)) is not None:
-        raise LmdmError(f"The mode {need}")
+        raise LmdmError(need)
 
 
 def sketch_settings(section: LmdmSection, mode: str, *, model: str = "this one") -> SketchConfig:

@@ -73,6 +73,10 @@ class ToldAgain:
     def turn(self, name: str, value: Any) -> None:
         """What was turned is in what was told."""
 
+    def longest_block_frames(self, usual_frames: int) -> int | None:
+        """Any: blocks are as long as they were."""
+        return None
+
     def budget(self, timing: Timing, *, lead_seconds: float) -> Budget:
         """The session's own."""
         return self._mode.budget(timing, lead_seconds=lead_seconds)

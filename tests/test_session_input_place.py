@@ -76,6 +76,14 @@ def test_without_a_hiccup_nothing_is_moved() -> None:
     assert np.array_equal(handed_on(gone=(), counted=False, kept=False)[:, None], sound(0, 19 * RATE + 6400))
 
 
+def steady(late: int = 0) -> InputPlace:
+    """A second of sound that came `late` samples after it was played, in pieces of 400."""
+    place = InputPlace(4000)
+    for first in range(0, 8000, 400):
+        place.placed(sound(first, 400), played_samples=first + 400 + late, silent_samples=0)
+    return place
+
+
 def test_what_stopped_is_silent_and_what_came_before_it_keeps_its_place() -> None:
     place = InputPlace(4000)
     assert len(place.placed(sound(0, 1000), played_samples=1000, silent_samples=0)) == 1000
@@ -88,9 +96,7 @@ def test_what_stopped_is_silent_and_what_came_before_it_keeps_its_place() -> Non
 
 def test_a_source_that_is_always_late_stays_so() -> None:
     """It began 300 samples behind what was played; after a stop it is put there again."""
-    place = InputPlace(4000)
-    for first in range(0, 8000, 400):
-        place.placed(sound(first, 400), played_samples=first + 700, silent_samples=0)
+    place = steady(late=300)
     place.placed(sound(0, 0), played_samples=20_000, silent_samples=11_600)
     place.placed(sound(20_000, 400), played_samples=20_700, silent_samples=0)
     assert place.handed_samples == 20_400
@@ -122,9 +128,7 @@ def test_one_measure_that_is_wrong_is_not_believed() -> None:
 
 def test_what_comes_late_in_two_parts_is_in_its_place_too() -> None:
     """A block is made in the middle of a burst: what it got is taken for the newest, until the rest has come."""
-    place = InputPlace(4000)
-    for first in range(0, 8000, 400):
-        place.placed(sound(first, 400), played_samples=first + 400, silent_samples=0)
+    place = steady()
     place.placed(sound(0, 0), played_samples=20_000, silent_samples=12_000)
     place.placed(sound(8000, 6000), played_samples=20_000, silent_samples=0)
     late = place.placed(sound(14_000, 6400), played_samples=20_400, silent_samples=0)

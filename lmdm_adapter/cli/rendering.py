@@ -58,9 +58,7 @@ class Request:
         target = require_audio_target(self.out)
         if self.json is not None and require_writable(self.json) == target:
             raise LmdmError(f"--out and --json both name {self.out}; give the report another name.")
-        for written in (self.out, self.json):
-            if written is not None:
-                require_apart(written, self.prime)
+        require_apart((self.out, self.json), (self.prime,))
 
 
 def require_seconds(seconds: float) -> None:

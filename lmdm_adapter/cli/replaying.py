@@ -38,7 +38,7 @@ class ReplayRequest:
     def __post_init__(self) -> None:
         target, log = require_audio_target(self.out), _log_in(self.log)
         demo = (log.stem, f"{log.stem}-input")
-        require_apart(target, *(log.with_name(f"{name}.wav") for name in (*RECORDED, *demo)))
+        require_apart((target,), (log.with_name(f"{name}.wav") for name in (*RECORDED, *demo)))
 
 
 def replay_session(request: ReplayRequest, *, notice: Callable[[str], None]) -> float:

@@ -65,15 +65,11 @@ class SessionRequest:
         target = require_audio_target(self.out)
         if self.json is not None and require_writable(self.json) == target:
             raise LmdmError(f"--out and --json both name {self.out}; give the report another name.")
-        for written in (self.out, self.json):
-            if written is not None:
-                require_apart(written, self.source)
+        require_apart((self.out, self.json), (self.source,))
         if self.record is not None:
             require_unrecorded(self.record)
-            recorded = [self.record / name for name in (LOG_NAME, *(f"{sound}.wav" for sound in RECORDED))]
-            for written in (self.out, self.json):
-                if written is not None:
-                    require_apart(written, *recorded)
+            names = (LOG_NAME, *(f"{sound}.wav" for sound in RECORDED))
+            require_apart((self.out, self.json), (self.record / name for name in names))
 
 
 class Stage(NamedTuple):

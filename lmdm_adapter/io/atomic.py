@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,11 @@ def require_writable(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def require_apart(target: Path, *read: str | os.PathLike[str] | None) -> None:
+def require_apart(written: Iterable[Path | None], read: Iterable[Path | None]) -> None:
     """Refuse to write where something is read or recorded. Raises LmdmError that names it; None is nothing."""
-    for path in read:
-        if path is not None and Path(path).expanduser().resolve() == target.expanduser().resolve():
+    taken = {path.expanduser().resolve(): path for path in read if path is not None}
+    for target in written:
+        if target is not None and (path := taken.get(target.expanduser().resolve())) is not None:
             raise LmdmError(f"Writing {target} would overwrite {path}, which this reads or records; give another name.")
 
 

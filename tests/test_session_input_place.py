@@ -76,6 +76,38 @@ def test_without_a_hiccup_nothing_is_moved() -> None:
     assert np.array_equal(handed_on(gone=(), counted=False, kept=False)[:, None], sound(0, 19 * RATE + 6400))
 
 
+def misplaced_seconds(live_input: LiveInput, *, made: range, counted: bool) -> float:
+    """How far off its place the newest sound is after 30 s, when no block is made but at the chunks of `made`."""
+    got = [np.zeros((0, 1), np.float32)]
+    for chunk in range(30 * RATE // CHUNK):
+        first = chunk * CHUNK
+        live_input.hear(sound(first), first_sample=first if counted else None)
+        live_input.dry(np.zeros((CHUNK, 1), np.float32))
+        if chunk in made:
+            got.append(live_input.drained(played_samples=first + CHUNK))
+    heard = np.concatenate(got)[:, 0]
+    return abs(float(heard[-1]) - (len(heard) - 1) / RATE)
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_what_no_ring_could_hold_is_not_counted_as_heard(counted: bool) -> None:
+    """No block is made for 14 s, longer than sound is kept; from then on all is in its place."""
+    live_input = LiveInput(lambda record: None, sample_rate=RATE, channels=1)
+    assert misplaced_seconds(live_input, made=range(1399, 3000, 50), counted=counted) <= CHUNK / RATE + 1e-6
+
+
+def test_a_packet_that_has_come_ends_the_silence_before_the_callback_knows() -> None:
+    """Blocks are made between the end of short pauses and the next callback, again and again; nothing was lost."""
+    live_input, told = LiveInput(lambda record: None, sample_rate=RATE, channels=1), []
+    live_input._place.placed = lambda samples, *, silent_samples, **_: told.append(silent_samples) or samples
+    for pause in range(5):
+        for _ in range(20):
+            live_input.dry(np.zeros((CHUNK, 1), np.float32))
+        live_input.hear(sound(20 * pause * CHUNK, 20 * CHUNK))
+        live_input.drained(played_samples=20 * (pause + 1) * CHUNK)
+    assert told == [0] * 5
+
+
 def steady(late: int = 0) -> InputPlace:
     """A second of sound that came `late` samples after it was played, in pieces of 400."""
     place = InputPlace(4000)
